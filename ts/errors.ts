@@ -628,7 +628,7 @@ export class DialQueueFullError extends DialError {
   }
 }
 
-/** The application's gater has refused a dial. */
+/** The application's gater, or a list of the connection gate, has refused a connection. */
 export class DialDeniedError extends DialError {
   static {
     named(DialDeniedError, 'DialDeniedError')

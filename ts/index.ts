@@ -84,7 +84,6 @@ export {
   type FilterResult
 } from './dial/address-manager.ts'
 export type { BlackHoleDetection } from './dial/black-hole.ts'
-export type { ConnectionGater, GateAnswer } from './dial/gate.ts'
 export {
   type DialContext,
   type DialOptions,
@@ -111,8 +110,25 @@ export { DnsResolver, type DnsResolverOptions } from './dns/dns-resolver.ts'
 export type { DnsOptions } from './dns/options.ts'
 export type { DnsRecords, DnsResolverLike, ResolveOptions } from './dns/records.ts'
 export * from './errors.ts'
+export type {
+  ConnectionGate,
+  GateEntry,
+  GateExplanation,
+  GateOptions
+} from './gate/connection-gate.ts'
+export type {
+  AcceptedConnection,
+  ConnectionGater,
+  GateAnswer,
+  GateStage,
+  SecuredConnection,
+  UpgradedConnection
+} from './gate/gater.ts'
+export type { InboundRateLimiter } from './gate/rate-limiter.ts'
+export type { RefusedDetail } from './gate/refusals.ts'
 export type { AddrLike, HostPort } from './identity/address.ts'
 export { generatePrivateKey, type Identity, type KeyTypeName } from './identity/keys.ts'
+export type { AllowedNetwork, Network as IpNetwork } from './identity/networks.ts'
 export type { PeerLike } from './identity/peer-id.ts'
 export type { AddConnectionOptions } from './muxer/added.ts'
 export type {
@@ -183,7 +199,6 @@ export type {
   SubnetRate
 } from './resource-manager/limit-config.ts'
 export type { NetworkLimit, ResolvedLimits } from './resource-manager/limits.ts'
-export type { AllowedNetwork, Network as IpNetwork } from './resource-manager/networks.ts'
 export { nullResourceManager, nullScope } from './resource-manager/null.ts'
 export { autoLimits, type MachineResources, scaleLimits } from './resource-manager/scale.ts'
 export type {

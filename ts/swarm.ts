@@ -44,6 +44,8 @@ import { type DialExplanation, explanationOf } from './dial/report.ts'
 import type { RetryConfig } from './dial/retry.ts'
 import type { DnsResolverLike } from './dns/records.ts'
 import { StateError } from './errors.ts'
+import type { ConnectionGate } from './gate/connection-gate.ts'
+import type { InboundRateLimiter } from './gate/rate-limiter.ts'
 import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
 import { parseAddress } from './identity/parsed-address.ts'
@@ -228,6 +230,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
         }
       },
       limit: (detail) => this.emit('limit', new CustomEvent('limit', { detail })),
+      refused: (detail) => this.emit('refused', new CustomEvent('refused', { detail })),
       onFailure: this.#failures.report
     })
     this.#listeners = new Listeners(this.#host)
@@ -313,6 +316,20 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   /** Filters, caps and ranks the addresses of dials: the option `addressManager`. */
   get addressManager(): AddressManagerLike {
     return this.#options.addressManager
+  }
+
+  /** The lists of hosts that may connect and be dialled, and of those that may not. May be changed before the start. */
+  get connectionGate(): ConnectionGate {
+    return this.#host.gate.lists
+  }
+
+  /**
+   * The rates of inbound connections, `limits.rates`, from which the application may take points too.
+   *
+   * @throws {@link StateError} before the swarm is started.
+   */
+  get inboundRateLimiter(): InboundRateLimiter {
+    return this.#host.rateLimiter
   }
 
   /** Resolves names in addresses: the option `dns`. Its lookups reject with {@link StateError} if the swarm is not started. */
@@ -1108,7 +1125,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   protected override onHeard(type: keyof SwarmEvents): void {
-    if (type === 'limit') this.#host.levelsChanged()
+    if (type === 'limit' || type === 'refused') this.#host.levelsChanged()
   }
 
   protected override onListenerError(err: unknown, listener: object, message: string): void {

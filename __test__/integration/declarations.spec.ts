@@ -18,9 +18,10 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   base: ['abort', 'clock', 'events'],
   connection: ['config', 'facts', 'strategy'],
   diagnostics: ['logger'],
-  dial: ['address-manager', 'black-hole', 'gate', 'options', 'queue', 'ranker', 'report', 'retry'],
+  dial: ['address-manager', 'black-hole', 'options', 'queue', 'ranker', 'report', 'retry'],
   dns: ['dns-resolver', 'options', 'records'],
-  identity: ['address', 'keys', 'peer-id'],
+  gate: ['connection-gate', 'gater', 'rate-limiter', 'refusals'],
+  identity: ['address', 'keys', 'networks', 'peer-id'],
   io: [
     'base-msg-read-writer',
     'carriers',
@@ -52,7 +53,6 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     'json',
     'limit-config',
     'limits',
-    'networks',
     'null',
     'scale',
     'scope-limits'

@@ -34,6 +34,7 @@ function bareNode(
   const notifications: string[] = []
   engine.adoptNode(node.id, {
     onConnectionOpened: (_, request) => notifications.push(`connection ${request}`),
+    onGateQuestions: () => {},
     onAttemptsFailed: (request) => {
       notifications.push(`attempts ${request}`)
       onFailed(node, request)

@@ -96,18 +96,6 @@ test('a gater refuses a peer, and a refusal is no failure of its addresses', asy
   t.is(`${connection.remotePeer}`, `${listener.peerId}`)
 })
 
-test('hooks of a gater that are not asked are refused by name', (t) => {
-  for (const hook of ['accept', 'secured', 'upgraded']) {
-    t.throws(
-      () => new Swarm({ gater: { addrDial: () => true, [hook]: () => true } as ConnectionGater }),
-      {
-        instanceOf: InvalidParametersError,
-        message: new RegExp(hook)
-      }
-    )
-  }
-})
-
 // go 6
 test('a swarm does not dial the addresses that a wildcard stands for', async (t) => {
   const swarm = await createNode(t)

@@ -1,4 +1,4 @@
-/** Every snippet of the guide and of the pages on operations, resources and connections runs, and prints its last comment. */
+/** Every snippet of the guide and of the pages on operations, resources, connections and gating runs, and prints its last comment. */
 import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -18,8 +18,9 @@ const GUIDE = readFileSync(join(ROOT, 'docs', 'guide.md'), 'utf8')
 const OPERATIONS = readFileSync(join(ROOT, 'docs', 'operations.md'), 'utf8')
 const RESOURCES = readFileSync(join(ROOT, 'docs', 'resource-manager.md'), 'utf8')
 const CONNECTIONS = readFileSync(join(ROOT, 'docs', 'connections.md'), 'utf8')
+const GATING = readFileSync(join(ROOT, 'docs', 'gating.md'), 'utf8')
 const MANAGER = readFileSync(join(ROOT, 'docs', 'connection-manager.md'), 'utf8')
-const snippets = [GUIDE, OPERATIONS, RESOURCES, CONNECTIONS, MANAGER].flatMap(snippetsOf)
+const snippets = [GUIDE, OPERATIONS, RESOURCES, CONNECTIONS, GATING, MANAGER].flatMap(snippetsOf)
 const [first] = snippets
 
 function snippetsOf(markdown: string): Snippet[] {

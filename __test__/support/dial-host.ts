@@ -9,6 +9,8 @@ import type { PlannedAttempt } from '../../ts/dial/plan.ts'
 import type { DialDetail } from '../../ts/dial/report.ts'
 import { type RetryConfig, resolveRetry } from '../../ts/dial/retry.ts'
 import { ERROR_CODES, type ErrorCode } from '../../ts/errors.ts'
+import type { ConnectionGater } from '../../ts/gate/gater.ts'
+import { Hooks } from '../../ts/gate/hooks.ts'
 import type { NativeAttempt, NativeAttempts, NativeDialOptions } from '../../ts/native/addon.ts'
 import { RecordKind } from '../../ts/native/record.ts'
 import { TableBook } from '../../ts/peerstore/peer-book.ts'
@@ -35,11 +37,17 @@ export function setUp(
   retry: RetryConfig = { maxRetries: 0 },
   options: Partial<
     Pick<DialHost, 'dns' | 'isOwnAddress' | 'upgradeDialled'> &
-      DialHost['options'] & { transports: readonly ('tcp' | Transport)[] }
+      DialHost['options'] & {
+        transports: readonly ('tcp' | Transport)[]
+        gater: ConnectionGater
+        ruleOf: (address: string) => string | undefined
+      }
   > = {}
 ) {
   const ended: DialDetail[] = []
   const failures: unknown[] = []
+  const refusals: unknown[][] = []
+  const onFailure = (err: unknown): void => void failures.push(err)
   const { fake, engine, clock, connection } = fakeConnection()
   const peer = connection.remotePeer.toString()
   const table = new ConnectionTable(clock)
@@ -92,9 +100,13 @@ export function setUp(
       addressManager: options.addressManager ?? new AddressManager(),
       retry: resolveRetry(retry),
       random: () => 0.5,
-      gater: options.gater,
       connections: { dialTimeout: 10_000 },
       blackHoleDetection: options.blackHoleDetection ?? {}
+    },
+    gate: {
+      hooks: options.gater && new Hooks(options.gater, { clock, onFailure }),
+      ruleOf: options.ruleOf ?? (() => undefined),
+      refused: (...refusal) => void refusals.push(refusal)
     },
     dns: options.dns ?? { resolve: () => Promise.reject(new Error('no resolver')) },
     limits: { peerDefault: { connections: 8, connectionsOutbound: 8 } },
@@ -102,7 +114,7 @@ export function setUp(
     upgradeDialled: options.upgradeDialled ?? (() => Promise.reject(new Error('no upgrades'))),
     isOwnAddress: options.isOwnAddress ?? (() => false),
     dialEnded: (detail) => void ended.push(detail()),
-    onFailure: (err) => void failures.push(err),
+    onFailure,
     refusalError: (refusal) => refusalError(refusal, {}),
     connectionRefused: () => {},
     command: (begin, from) => engine.command(node, (request) => begin(node, request), from),
@@ -141,6 +153,7 @@ export function setUp(
     connection,
     peer,
     ended,
-    failures
+    failures,
+    refusals
   }
 }

@@ -67,6 +67,8 @@ const RESOURCES: NativeResources = {
   report: () => [],
   refused: () => 0,
   takePassed: () => null,
+  consume: () => null,
+  resetRates: () => {},
   mustVerify: () => false,
   close: () => {}
 }
@@ -287,6 +289,15 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     peerOfKey: () => ({ peerId: PEER, multihash: new Uint8Array(38) }),
     verify: () => true,
     nativeTables: () => ({}),
+    // Lists and hooks are tested with real nodes.
+    NativeGate: class {
+      add = () => true
+      remove = () => 0
+      networks = () => []
+      ruleOf = () => null
+      takeQuestions = () => []
+      answer = () => false
+    },
     NativeNode: class {
       constructor() {
         // The constructor returns the one node of this fake.

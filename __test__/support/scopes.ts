@@ -12,8 +12,8 @@ const accounts = new Map<string, NativeResources>()
 
 const engine = environment()
 const makeNode = engine.makeNode.bind(engine)
-engine.makeNode = (options) => {
-  const node = makeNode(options)
+engine.makeNode = (...args) => {
+  const node = makeNode(...args)
   accounts.set(node.peerId, node.resources())
   return node
 }

@@ -41,7 +41,9 @@ test('the option connections is kept with its defaults, and frozen', (t) => {
     autoConnectCooldown: 5_000,
     autoConnectMaxCooldown: 300_000,
     reconnect: { retries: 5, interval: 1_000, factor: 2, maxInterval: 300_000, parallel: 5 },
-    decayResolution: 60_000
+    decayResolution: 60_000,
+    allow: [],
+    deny: []
   })
   t.deepEqual(config, CONNECTION_DEFAULTS)
   t.true(Object.isFrozen(config))

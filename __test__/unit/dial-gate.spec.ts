@@ -107,3 +107,37 @@ test('a hook that throws, rejects, hangs or answers nonsense refuses', async (t)
     t.deepEqual(failures, `${message}`.includes('oops') ? [oops] : [])
   }
 })
+
+test('refusals of dials are reported with their stage, and those of an explanation are not', async (t) => {
+  const gater = {
+    peerDial: () => !isBanned || 'banned',
+    addrDial: (_peer: unknown, addr: unknown) => `${addr}` !== at(2) || 'closed'
+  }
+  let isBanned = false
+  const ruleOf = (address: string): string | undefined =>
+    address === at(1) ? 'deny 127.0.0.1' : undefined
+  const { dialer, refusals, peer } = setUp({}, {}, { gater, ruleOf })
+  await dialer.refusalOf(peer, at(1))
+  await dialer.refusalOf(peer, at(2))
+  t.deepEqual(refusals, [])
+  const err = await t.throwsAsync(dialer.dialPeer(peer, { addresses: [at(1), at(2)] }), {
+    instanceOf: DialAllFailedError
+  })
+  t.deepEqual(
+    err.attempts.map(({ stage, cause }) => [stage, cause.message]),
+    [
+      ['gate', 'deny 127.0.0.1'],
+      ['gate', 'closed']
+    ]
+  )
+  isBanned = true
+  await t.throwsAsync(dialer.dialPeer(peer, { addresses: [at(3)] }), {
+    instanceOf: DialDeniedError
+  })
+  const direction = 'outbound'
+  t.deepEqual(refusals, [
+    ['addrDial', { direction, peer, remoteAddress: at(1) }, 'deny 127.0.0.1'],
+    ['addrDial', { direction, peer, remoteAddress: at(2) }, 'closed'],
+    ['peerDial', { direction, peer }, 'banned']
+  ])
+})

@@ -4,10 +4,10 @@ import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { DEFAULT_LIMITS } from '../../ts/constants.ts'
 import { InvalidParametersError } from '../../ts/errors.ts'
+import { type Network, networkText, parseNetwork } from '../../ts/identity/networks.ts'
 import { peerIdOf } from '../../ts/identity/peer-id.ts'
 import type { LimitConfig } from '../../ts/resource-manager/limit-config.ts'
 import { machineResources, resolveLimits, usableMemory } from '../../ts/resource-manager/limits.ts'
-import { type Network, networkText, parseNetwork } from '../../ts/resource-manager/networks.ts'
 import { autoLimits, scaleLimits } from '../../ts/resource-manager/scale.ts'
 import {
   type NamedClass,

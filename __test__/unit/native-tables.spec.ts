@@ -53,6 +53,8 @@ const TABLES: Readonly<Record<string, readonly [Numbers, (name: string) => strin
   flags: [constants(record, /^FLAG_/), same],
   taken: [record.Taken, withoutPrefix('TAKEN_')],
   pipes: [record.PipeReady, withoutPrefix('PIPE_')],
+  hooks: [record.GateHook, withoutPrefix('HOOK_')],
+  lists: [record.GateList, withoutPrefix('LIST_')],
   orders: [Order, withoutPrefix('ORDER_')],
   framings: [record.Framing, withoutPrefix('FRAMING_')],
   facts: [DiagnosticCode, lowerFirst],

@@ -135,6 +135,7 @@ test('a record reaches its sink with its own words, in order and never after the
       engine.adoptNode(NODE, {
         onConnectionOpened: (...words) => calls.push(['node', ...words]),
         onAttemptsFailed: (request) => calls.push(['node', 'attempts', request]),
+        onGateQuestions: () => calls.push(['node', 'questions']),
         loggedLevels: 0,
         onDiagnostic: () => {},
         onDropped: () => {}

@@ -1,8 +1,8 @@
 /** The option `connections.neverPrune`: remote addresses whose connections stay. */
 import { connectionFacade } from '../connection/facade.ts'
 import type { Connection } from '../connection.ts'
+import { type AllowedNetwork, parseAllowed } from '../identity/networks.ts'
 import { ipOf } from '../identity/parsed-address.ts'
-import { type AllowedNetwork, parseAllowed } from '../resource-manager/networks.ts'
 
 type BlockList = InstanceType<typeof import('node:net')['BlockList']>
 

@@ -15,8 +15,9 @@ import {
 import { TIMER_MS_MAX } from '../base/clock.ts'
 import type { PrunePolicy, PruneTieBreak } from '../connection-manager/prune-order.ts'
 import { InvalidParametersError } from '../errors.ts'
+import type { AddrLike } from '../identity/address.ts'
+import { parseAllowed, parseHosts } from '../identity/networks.ts'
 import type { NativeLimits } from '../native/addon.ts'
-import { parseAllowed } from '../resource-manager/networks.ts'
 import { aStrategy, type ConnectionStrategy, type ConnectionStrategyName } from './strategy.ts'
 
 /** How connections to peers with a tag `keep-alive` are made again. All optional. */
@@ -99,6 +100,14 @@ export interface ConnectionConfig {
   reconnect?: ReconnectConfig
   /** Milliseconds between two ticks of the timer of decaying tags. Defaults to 60,000. */
   decayResolution?: number
+  /**
+   * IP addresses and networks, such as `10.0.0.0/8` or `/ip6/2001:db8::/ipcidr/32`. If there are any, all others are
+   * refused: in both directions, natively, before a byte is exchanged. `swarm.connectionGate` changes the list. Defaults
+   * to none. See docs/gating.md.
+   */
+  allow?: readonly AddrLike[]
+  /** IP addresses and networks that are refused, whether they are allowed or not. Defaults to none. */
+  deny?: readonly AddrLike[]
 }
 
 /** The option `connections` in effect. */
@@ -144,7 +153,9 @@ export const CONNECTION_DEFAULTS: ResolvedConnectionConfig = Object.freeze({
     parallel: 5
   }),
   // As go.
-  decayResolution: 60_000
+  decayResolution: 60_000,
+  allow: Object.freeze([]),
+  deny: Object.freeze([])
 })
 
 const NONE = Number.POSITIVE_INFINITY
@@ -187,6 +198,15 @@ const aPolicy: Check = (value, name) => {
   }
 }
 
+/** A list of IP addresses and networks. */
+const someHosts: Check = (value, name) => {
+  anArray(value, name)
+  // Checked above.
+  for (const [index, entry] of (value as readonly unknown[]).entries()) {
+    parseHosts(entry, `${name}[${index}]`)
+  }
+}
+
 const CHECKS: OptionChecks<ConnectionConfig> = {
   max: aCount,
   maxPerPeer: aCount,
@@ -219,7 +239,9 @@ const CHECKS: OptionChecks<ConnectionConfig> = {
     // The check of options refuses everything but an object.
     checkOptions(value as ReconnectConfig, RECONNECT_CHECKS, name)
   },
-  decayResolution: aPeriod
+  decayResolution: aPeriod,
+  allow: someHosts,
+  deny: someHosts
 }
 
 /** @internal Checks the option `connections`. Throws `InvalidParametersError`. */
@@ -247,6 +269,8 @@ export function resolveConnections(
     max,
     ...marksOf(given, max),
     neverPrune: Object.freeze([...(given.neverPrune ?? [])]),
+    allow: Object.freeze([...(given.allow ?? [])]),
+    deny: Object.freeze([...(given.deny ?? [])]),
     reconnect: Object.freeze({
       ...CONNECTION_DEFAULTS.reconnect,
       ...Object.fromEntries(reconnect)

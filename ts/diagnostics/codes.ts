@@ -16,7 +16,8 @@ export const DiagnosticCode = {
   recordFailed: 303,
   connectionStalled: 304,
   socketFailed: 305,
-  upgradeAbandoned: 401
+  upgradeAbandoned: 401,
+  connectionGated: 402
 } as const
 
 /** The name of a diagnostic fact. */
@@ -55,7 +56,8 @@ export const NAMESPACES: Readonly<Record<DiagnosticName, LogNamespace>> = {
   recordFailed: 'connection',
   connectionStalled: 'connection',
   socketFailed: 'connection',
-  upgradeAbandoned: 'upgrade'
+  upgradeAbandoned: 'upgrade',
+  connectionGated: 'listener'
 }
 
 /** Returns the name of a code; undefined if it is unknown. */

@@ -57,13 +57,22 @@ export class Reports {
   readonly #log: Log
   readonly #clock: Clock
   readonly #limits: LimitReports | undefined
+  readonly #gated: ((address: string, rule: string) => void) | undefined
   readonly #repeats: Repeats
 
-  constructor(swarm: Swarm, log: Log, clock: Clock, limits?: LimitReports) {
+  /** `gated` is called with each remote that the lists of the gate have refused. */
+  constructor(
+    swarm: Swarm,
+    log: Log,
+    clock: Clock,
+    limits?: LimitReports,
+    gated?: (address: string, rule: string) => void
+  ) {
     this.#swarm = swarm
     this.#log = log
     this.#clock = clock
     this.#limits = limits
+    this.#gated = gated
     this.#repeats = new Repeats(clock)
   }
 
@@ -71,6 +80,7 @@ export class Reports {
   report(native: NativeDiagnostic, connection: Connection | undefined): void {
     const name = diagnosticName(native.code)
     if (name === undefined) return
+    if (name === 'connectionGated') this.#gated?.(native.address, native.text)
     const fact = withOption(name, native, this.#swarm.options.limits)
     publish(this.#swarm, name, fact)
     const direction = DIRECTIONS[name]
@@ -306,7 +316,8 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
   connectionStalled: (where, stall) => `connection ${where} ended: ${STALLS[stall] ?? stall}`,
   socketFailed: (where, cause) => `the socket of connection ${where} failed: ${cause}`,
   upgradeAbandoned: (where, cause, { stage }) =>
-    `a connection from ${where} left at ${stage}: ${cause}`
+    `a connection from ${where} left at ${stage}: ${cause}`,
+  connectionGated: (where, rule) => `a connection from ${where} was refused: ${rule}`
 }
 
 /** Returns the figures of a refusal by a scope, the bound of another one, or the message of the application's. */

@@ -15,6 +15,7 @@ import {
   SelfDialError,
   StateError
 } from '../errors.ts'
+import type { DialGate } from '../gate/swarm-gate.ts'
 import type { AddrLike } from '../identity/address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
@@ -25,7 +26,6 @@ import { BackOff } from './back-off.ts'
 import { type BlackHoleDetection, BlackHoles } from './black-hole.ts'
 import { addressOf, type Call, callOf, keyOf, timeLeft, usableConnections } from './call.ts'
 import { allFailed, type DialTarget, noAddress, notAllowed, ownAddress } from './failure.ts'
-import { type ConnectionGater, Gate } from './gate.ts'
 import { type DialOptions, isSet } from './options.ts'
 import { Planner, type Prepared } from './planner.ts'
 import { Preparation, type PreparationHost } from './preparation.ts'
@@ -39,11 +39,11 @@ export interface DialHost extends SharedDialHost, PreparationHost {
     PreparationHost['options'] & {
       readonly log: Log
       readonly addressManager: AddressManagerLike
-      readonly gater: ConnectionGater | undefined
       readonly blackHoleDetection: BlackHoleDetection
       readonly connections: { readonly dialTimeout: number }
     }
   readonly transports: Transports
+  readonly gate: DialGate
   readonly limits: {
     readonly peerDefault: { readonly connections: number; readonly connectionsOutbound: number }
   }
@@ -68,23 +68,22 @@ export class Dialer {
   #isClosed = false
 
   constructor(host: DialHost, connections: ConnectionTable, peers: PeerBook) {
-    const { addressManager, gater, blackHoleDetection, connections: config } = host.options
+    const { addressManager, blackHoleDetection, connections: config } = host.options
     this.#host = host
     this.#connections = connections
     this.#peers = peers
     this.backOff = new BackOff(host.clock)
     this.#blackHoles = new BlackHoles(blackHoleDetection)
-    const gate = gater === undefined ? undefined : new Gate(gater, host)
     const planner = new Planner({
       addressManager,
       backOff: this.backOff,
       dialTimeout: config.dialTimeout,
       blackHoles: this.#blackHoles,
-      gate,
+      gate: host.gate,
       transports: host.transports,
       isOwn: (address) => host.isOwnAddress(address)
     })
-    this.#preparation = new Preparation(host, planner, gate)
+    this.#preparation = new Preparation(host, planner, host.gate)
   }
 
   dialPeer(peer: PeerLike, options: DialOptions = NO_OPTIONS): Promise<Connection> {

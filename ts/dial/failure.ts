@@ -121,11 +121,13 @@ export function attemptOf(
   // Rust sets the stages of an attempt, `listener.ts` that of a listen.
   const stage = ended.stage as AddressAttempt['stage']
   const cause = refusal ?? withoutStack(() => nativeError(code, detail))
+  // By the lists, which have changed since the dial was planned.
+  const isGated = cause instanceof DialDeniedError && stage === 'connect'
   return {
     address,
     resolvedFrom: undefined,
     transport: transportOf(address),
-    stage,
+    stage: isGated ? 'gate' : stage,
     elapsed: elapsedMs,
     cause,
     hint: hintOf(stage, cause)

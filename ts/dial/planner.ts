@@ -1,6 +1,8 @@
 /** Prepares addresses for a dial: which are attempted and when, and why the others are not. */
 import { anArray } from '../base/arguments.ts'
 import type { AddressAttempt } from '../errors.ts'
+import type { RefusedText } from '../gate/refusals.ts'
+import type { DialGate } from '../gate/swarm-gate.ts'
 import { isRelayed } from '../identity/parsed-address.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Transports } from '../transport/transports.ts'
@@ -19,7 +21,6 @@ import {
   unused,
   webSocketAddress
 } from './failure.ts'
-import type { Gate } from './gate.ts'
 import { type DialContext, isSet } from './options.ts'
 import { dialPlan } from './plan.ts'
 
@@ -31,8 +32,7 @@ export interface PlannerHost {
   readonly dialTimeout: number
   readonly blackHoles: BlackHoles
   readonly transports: Transports
-  /** Undefined if every dial is allowed. */
-  readonly gate: Gate | undefined
+  readonly gate: DialGate
   /** Returns whether this swarm itself listens on an address. */
   isOwn(address: string): boolean
 }
@@ -50,6 +50,11 @@ export interface Prepared {
 /** Returns whether an address begins with a name, which is to be resolved. */
 export function isNamed(address: string): boolean {
   return address.startsWith('/dns')
+}
+
+/** Returns the dial of an address, for the report of its refusal. */
+export function dialOf(peer: string | undefined, remoteAddress: string): RefusedText {
+  return { direction: 'outbound', peer, remoteAddress }
 }
 
 const NO_TRANSPORTS: ReadonlyMap<string, Transport> = new Map()
@@ -114,17 +119,21 @@ export class Planner {
       const chosen = new Set(kept)
       refused.push(...now.filter((address) => !chosen.has(address)).map(leftOut))
     }
-    if (gate === undefined) return this.#rank(kept, refused, context, custom)
+    const { hooks } = gate
+    if (hooks === undefined) return this.#rank(kept, refused, context, custom)
     const answers = kept.map((address) =>
       // The addresses of a name are asked for when it is resolved.
       isNamed(address) && !custom.has(address)
         ? undefined
-        : gate.address(context.peer, address, context.options)
+        : hooks.address(context.peer, address, context.options)
     )
     const passed = (reasons: readonly (string | undefined)[]): Prepared => {
       const allowed = kept.filter((address, index) => {
         const reason = reasons[index]
-        if (reason !== undefined) refused.push(gated(address, reason))
+        if (reason !== undefined) {
+          refused.push(gated(address, reason))
+          if (!isTrial) gate.refused('addrDial', dialOf(context.peer, address), reason)
+        }
         return reason === undefined
       })
       return this.#rank(allowed, refused, context, custom)
@@ -142,7 +151,7 @@ export class Planner {
     refused: AddressAttempt[],
     isTrial: boolean
   ): readonly string[] {
-    const { backOff, blackHoles, transports } = this.#host
+    const { backOff, blackHoles, gate, transports } = this.#host
     const isForced = isSet(options.force)
     const isDirect = isSet(options.forceDirectDial)
     const isLost = isForced ? () => false : blackHoles.screen(addresses, isTrial)
@@ -150,6 +159,13 @@ export class Planner {
       const isUnused = !(transports.isNative || custom.has(address) || isNamed(address))
       if (isUnused && transports.dialling(address) === undefined) return unused(address, 'tcp')
       if (isDirect && isRelayed(address)) return relayedAddress(address)
+      // A name is judged when it is resolved, unless a transport of the application does that.
+      const isJudgedLater = isNamed(address) && !custom.has(address)
+      const rule = isJudgedLater ? undefined : gate.ruleOf(address)
+      if (rule !== undefined) {
+        if (!isTrial) gate.refused('addrDial', dialOf(peer, address), rule)
+        return gated(address, rule)
+      }
       if (isLost(address)) return inBlackHole(address)
       if (this.#host.isOwn(address)) return ownAddress(address)
       const ms = peer === undefined || isForced ? 0 : backOff.remaining(peer, address)

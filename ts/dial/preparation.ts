@@ -4,14 +4,14 @@ import { type Clock, TIMER_MS_MAX } from '../base/clock.ts'
 import { DIAL_RESOLVED_MAX } from '../constants.ts'
 import type { DnsResolverLike } from '../dns/records.ts'
 import { type AddressAttempt, DialDeniedError, DialError } from '../errors.ts'
+import type { DialGate } from '../gate/swarm-gate.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import type { Identity } from '../identity/keys.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
 import type { Call } from './call.ts'
 import { abandoned, gated, late, ownAddress, unresolvedName } from './failure.ts'
-import type { Gate } from './gate.ts'
 import { type DialContext, type DialOptions, getDialPeerTimeout } from './options.ts'
-import { NOTHING, type Planner, type Prepared } from './planner.ts'
+import { dialOf, NOTHING, type Planner, type Prepared } from './planner.ts'
 
 /** The parts of a swarm that preparation needs. */
 export interface PreparationHost {
@@ -29,12 +29,11 @@ export interface PreparationHost {
 export class Preparation {
   readonly #host: PreparationHost
   readonly #planner: Planner
-  readonly #gate: Gate | undefined
+  readonly #gate: DialGate
   /** Ends of the calls that wait for the gater. */
   readonly #waiting = new Set<(err: Error) => void>()
 
-  /** Without a gate every dial is allowed. */
-  constructor(host: PreparationHost, planner: Planner, gate: Gate | undefined) {
+  constructor(host: PreparationHost, planner: Planner, gate: DialGate) {
     this.#host = host
     this.#planner = planner
     this.#gate = gate
@@ -43,9 +42,13 @@ export class Preparation {
   /** Prepares the addresses of a call; at once, unless a gater takes its time. Throws `DialDeniedError`. */
   prepare({ context, addresses }: Call): Prepared | Promise<Prepared> {
     const { peer, options } = context
-    const answer = peer === undefined ? undefined : this.#gate?.peer(peer, options)
+    const { hooks } = this.#gate
+    const answer = peer === undefined ? undefined : hooks?.peer(peer, options)
     const proceed = (reason: string | undefined): Prepared | Promise<Prepared> => {
-      if (reason !== undefined) throw new DialDeniedError(reason)
+      if (reason !== undefined) {
+        this.#gate.refused('peerDial', { direction: 'outbound', peer }, reason)
+        throw new DialDeniedError(reason)
+      }
       return this.#planner.prepare(addresses, context)
     }
     const prepared = answer instanceof Promise ? answer.then(proceed) : proceed(answer)
@@ -63,7 +66,7 @@ export class Preparation {
     peer: string,
     context: DialContext
   ): Promise<AddressAttempt | undefined> {
-    const reason = await this.#gate?.peer(peer, context.options)
+    const reason = await this.#gate.hooks?.peer(peer, context.options)
     if (reason !== undefined) return gated(address, reason)
     const { refused } = await this.#planner.prepare([address], context, true)
     return refused[0]
@@ -82,6 +85,8 @@ export class Preparation {
     }
     const addresses = [...peers.keys()]
     if (addresses.length === 0) throw new DialError('the name has no address of the peer')
+    const denied = this.#refusedOf(addresses, peers)
+    if (denied.length > 0) return { ...NOTHING, refused: denied }
     const named = new Set(
       context.named.has(address) ? [...context.named, ...addresses] : context.named
     )
@@ -99,6 +104,22 @@ export class Preparation {
     }
   }
 
+  /** Returns the refusals of all addresses of a name if the lists refuse one of them: whoever controls it chose them all. */
+  #refusedOf(
+    addresses: readonly string[],
+    peers: ReadonlyMap<string, string | undefined>
+  ): AddressAttempt[] {
+    const rules = new Map(addresses.map((address) => [address, this.#gate.ruleOf(address)]))
+    const [known] = [...rules].filter(([, rule]) => rule !== undefined)
+    if (known === undefined) return []
+    return addresses.map((address) => {
+      const rule = rules.get(address)
+      if (rule === undefined) return gated(address, `${known[0]} of the same name: ${known[1]}`)
+      this.#gate.refused('addrDial', dialOf(peers.get(address), address), rule)
+      return gated(address, rule)
+    })
+  }
+
   /** Prepares the addresses of a peer that a name has led to; its gate is asked unless it `isKnown`. */
   async #prepareFor(
     addresses: readonly string[],
@@ -110,8 +131,9 @@ export class Preparation {
     if (peer === this.#host.options.identity.peer) {
       return { ...NOTHING, refused: addresses.map(ownAddress) }
     }
-    const reason = await this.#gate?.peer(peer, options)
+    const reason = await this.#gate.hooks?.peer(peer, options)
     if (reason === undefined) return this.#planner.prepare(addresses, context)
+    this.#gate.refused('peerDial', { direction: 'outbound', peer }, reason)
     return { ...NOTHING, refused: addresses.map((address) => gated(address, reason)) }
   }
 

@@ -11,6 +11,7 @@ import {
   ResourceLimitExceededError,
   type ResourceScopeClosedError
 } from '../errors.ts'
+import type { DialGate } from '../gate/swarm-gate.ts'
 import type { NativeAttempt, NativeRefusal } from '../native/addon.ts'
 import { CustomDials, type CustomDialsHost, isCustom, type PlanEntry } from './custom-dials.ts'
 import {
@@ -23,7 +24,7 @@ import {
 } from './failure.ts'
 import { type Manner, NativeDials, type NativeDialsHost } from './native-dials.ts'
 import type { DialOptions } from './options.ts'
-import type { Prepared } from './planner.ts'
+import { dialOf, type Prepared } from './planner.ts'
 import { Repetition } from './repetition.ts'
 import { type Resolution, Resolutions } from './resolutions.ts'
 import { isTransient, type RetryConfig } from './retry.ts'
@@ -39,6 +40,7 @@ export interface SharedDialHost extends NativeDialsHost, CustomDialsHost {
     release(): void
   }
   readonly clock: Clock
+  readonly gate: Pick<DialGate, 'refused'>
   readonly onFailure: OnFailure
   readonly options: {
     readonly random: () => number
@@ -312,7 +314,12 @@ export class SharedDial {
     if (cause instanceof ResourceLimitExceededError) {
       this.#host.connectionRefused(cause, address, 'outbound')
     }
-    this.#record(attemptOf(address, attempt, cause))
+    const ended = attemptOf(address, attempt, cause)
+    // By the lists; the hooks report their refusals.
+    if (ended.stage === 'gate') {
+      this.#host.gate.refused('addrDial', dialOf(this.peer, address), ended.cause.message)
+    }
+    this.#record(ended)
   }
 
   #record(attempt: AddressAttempt): void {

@@ -14,6 +14,8 @@ import {
   type SecurityName
 } from '../constants.ts'
 import { ResourceLimitExceededError, ResourceScopeClosedError } from '../errors.ts'
+import type { AskedStage } from '../gate/hooks.ts'
+import type { SwarmGate } from '../gate/swarm-gate.ts'
 import { NO_ADDRESS } from '../identity/address.ts'
 import type { Identity } from '../identity/keys.ts'
 import { transportOf } from '../identity/parsed-address.ts'
@@ -79,6 +81,7 @@ export interface MuxedUpgradesHost extends UpgradeReports {
     readonly security: readonly SecurityName[] | undefined
     readonly limits: Limits
   }
+  readonly gate: Pick<SwarmGate, 'ask'>
   readonly resourceManager: SwarmResourceManager
   readonly added: MuxedConnections
   /** Keeps the process alive until {@link release}. */
@@ -181,12 +184,15 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
   }
 
   async #run(done: UpgradeOutcome['done']): Promise<void> {
+    if (this.#parameters.direction === 'inbound') await this.#ask('accept')
     const began = performance.now()
     const session = await this.#secure()
+    await this.#ask('secured', session)
     const secured = performance.now()
     this.#stage = 'muxer'
     const [protocol, { muxer, engine }] = await this.#select()
     const muxed = await this.#start(muxer)
+    await this.#ask('upgraded', session, protocol)
     const facts: ConnectionFacts = {
       ...this.#factsOf(session, protocol, engine),
       dialReport: { connect: 0, security: secured - began, muxer: performance.now() - secured }
@@ -206,6 +212,25 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
         done(connection)
       }
     })
+  }
+
+  /** Asks a hook; throws its refusal. */
+  async #ask(stage: AskedStage, session?: SessionFacts, muxer = ''): Promise<void> {
+    const { direction, duplex } = this.#parameters
+    const { remote, local } = duplex.addresses()
+    const connection = {
+      direction,
+      localAddress: local,
+      remoteAddress: remote,
+      peer: session?.peerId ?? '',
+      security: session?.security ?? '',
+      muxer
+    }
+    const asked = this.#host.gate.ask(stage, connection)
+    const denied = await abortable(asked, this.#abandoned.signal)
+    if (denied === undefined) return
+    this.#closeCode = ConnectionErrorCode.Gated
+    throw denied
   }
 
   async #secure(): Promise<SessionFacts> {

@@ -104,6 +104,8 @@ export class YamuxNode implements NodeSink {
 
   onAttemptsFailed(): void {}
 
+  onGateQuestions(): void {}
+
   onDiagnostic(): void {}
 
   onDropped(): void {}

@@ -103,6 +103,13 @@ export interface NativeScopeFigures {
   limits: number[]
 }
 
+/** A refusal by a rate. */
+export interface NativeRateRefusal {
+  refusal: NativeRefusal
+  /** Points that are left. */
+  left: number
+}
+
 /** The accounting of one node; also works after the node is closed. */
 export interface NativeResources {
   openConnection(direction: number, fds: number, endpoint?: string): NativeScopeAnswer
@@ -128,8 +135,41 @@ export interface NativeResources {
   report(): NativeScopeFigures[]
   refused(): number
   takePassed(): NativeRefusal | null
+  consume(address: string, points: number): NativeRateRefusal | null
+  resetRates(address?: string): void
   mustVerify(address: string): boolean
   close(): void
+}
+
+/** A question about a connection that is being set up. */
+export interface NativeGateQuestion {
+  ticket: number
+  /** A bit of `GateHook`. */
+  hook: number
+  /** Request of the dial or the upgrade; 0 for a connection that a listener has accepted. */
+  request: number
+  direction: number
+  localAddress: string
+  remoteAddress: string
+  /** Empty while the remote is not authenticated. */
+  peer: string
+  /** Empty before the upgrade is complete, as is the muxer. */
+  security: string
+  muxer: string
+}
+
+/** The gate of one node, which may exist before it. */
+export interface NativeGate {
+  /** Adds networks to a list; returns false, and adds none, if it would have too many. */
+  add(list: number, networks: string[]): boolean
+  /** Returns how many of these networks the list had. */
+  remove(list: number, networks: string[]): number
+  networks(list: number): string[]
+  /** Returns the rule of the lists that refuses a remote; its address is not known if left out. */
+  ruleOf(address?: string): string | null
+  takeQuestions(): NativeGateQuestion[]
+  /** Answers a question, with the reason of a refusal; returns false if its connection was given up. */
+  answer(ticket: number, refusal?: string): boolean
 }
 
 /** Options of a native node. */
@@ -338,7 +378,8 @@ export interface Native {
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean
   /** For a test: the tables of numbers by name that TypeScript mirrors. */
   nativeTables(): Record<string, Record<string, number>>
-  NativeNode: new (options: NativeNodeOptions) => NativeNode
+  NativeGate: new (hooks: number) => NativeGate
+  NativeNode: new (options: NativeNodeOptions, gate?: NativeGate) => NativeNode
   NativeSecureSession: new (init: NativeSessionInit) => NativeSecureSession
 }
 

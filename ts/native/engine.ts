@@ -7,7 +7,14 @@
 import { isTimeUp } from '../base/abort.ts'
 import { SCRATCH_BYTES } from '../base/bytes.ts'
 import { reasonOf } from '../text/printable.ts'
-import type { CommandResult, HotCalls, Native, NativeNode, NativeNodeOptions } from './addon.ts'
+import type {
+  CommandResult,
+  HotCalls,
+  Native,
+  NativeGate,
+  NativeNode,
+  NativeNodeOptions
+} from './addon.ts'
 import { CommandError, thrownByNative } from './command-error.ts'
 import { type Counters, namedCounters } from './counters.ts'
 import { DiagnosticReader, type NativeDiagnostic } from './diagnostic.ts'
@@ -80,6 +87,8 @@ export interface NodeSink {
   onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void
   /** Called when attempts of a dial have failed and the dial continues. */
   onAttemptsFailed(request: RequestId): void
+  /** Called when questions of the gate wait to be taken. */
+  onGateQuestions(): void
   /** Bits of the levels of diagnostic facts that its log and its listeners need. */
   readonly loggedLevels: number
   /** Called with a fact of the node; `connection` is set if it has been reported. */
@@ -267,6 +276,9 @@ export class Engine {
       case RecordKind.attemptsFailed:
         this.#nodes.get(a)?.onAttemptsFailed(handle as RequestId)
         return
+      case RecordKind.gateQuestions:
+        this.#nodes.get(handle)?.onGateQuestions()
+        return
       case RecordKind.completion:
         this.#complete(handle as RequestId)
         return
@@ -331,10 +343,10 @@ export class Engine {
     this.#pipes.delete(pipe)
   }
 
-  /** Creates a native node; throws `InvalidParametersError` for invalid options. */
-  makeNode(options: Omit<NativeNodeOptions, 'attachment'>): NativeNode {
+  /** Creates a native node; throws `InvalidParametersError` for invalid options. Without a gate, it refuses nobody. */
+  makeNode(options: Omit<NativeNodeOptions, 'attachment'>, gate?: NativeGate): NativeNode {
     try {
-      return new this.native.NativeNode({ ...options, attachment: this.hot.attachment })
+      return new this.native.NativeNode({ ...options, attachment: this.hot.attachment }, gate)
     } catch (err) {
       throw thrownByNative(err)
     }

@@ -29,7 +29,8 @@ export const RecordKind = {
   attemptsFailed: 14,
   pipeReady: 15,
   completion: 16,
-  listenerClosed: 17
+  listenerClosed: 17,
+  gateQuestions: 18
 } as const
 
 /** Flags of streamReset and connectionClosed, above the low byte of word 0. */
@@ -53,6 +54,12 @@ export const FLAG_UNREAD = 32
 
 /** Flags of pipeReady: room for bytes to feed, bytes to take or their end. */
 export const PipeReady = { hasRoom: 1, hasOutput: 2 } as const
+
+/** Hooks of the gate, as bits. */
+export const GateHook = { accept: 1, secured: 2, upgraded: 4 } as const
+
+/** Lists of the gate. */
+export const GateList = { allow: 0, deny: 1 } as const
 
 /** Orders of `take` to the muxer of a foreign stream: more bytes, end-of-stream, stop reading, reset. */
 export const Taken = { more: 1, end: 2, discard: 4, reset: 8 } as const

@@ -15,7 +15,13 @@ import {
 } from '../base/arguments.ts'
 import type { Limits } from '../constants.ts'
 import { InvalidParametersError } from '../errors.ts'
-import { ADDRESS_BITS, namedPeer, networkText, parseAllowed, parseNetwork } from './networks.ts'
+import {
+  ADDRESS_BITS,
+  namedPeer,
+  networkText,
+  parseAllowed,
+  parseNetwork
+} from '../identity/networks.ts'
 import {
   isUnlimited,
   mapNamed,

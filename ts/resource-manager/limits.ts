@@ -1,6 +1,12 @@
 /** The effective limits of a swarm. */
 import { areOptions, misuse } from '../base/arguments.ts'
 import { DEFAULT_LIMITS } from '../constants.ts'
+import {
+  type AllowedNetwork,
+  type Network,
+  parseAllowed,
+  parseNetwork
+} from '../identity/networks.ts'
 import { peerText } from '../identity/peer-id.ts'
 import {
   checkLimits,
@@ -10,7 +16,6 @@ import {
   type SubnetLimit,
   type SubnetRate
 } from './limit-config.ts'
-import { type AllowedNetwork, type Network, parseAllowed, parseNetwork } from './networks.ts'
 import { autoLimits, type MachineResources } from './scale.ts'
 import {
   isUnlimited,

@@ -64,7 +64,12 @@ export class NativeResourceManager implements SwarmResourceManager {
     aDirection(direction, 'direction')
     aBoolean(usesFd, 'usesFd')
     const host = endpoint === undefined ? undefined : hostOf(endpoint)
-    const { resources } = this.#host
+    const { gate, resources } = this.#host
+    if (direction === 'inbound') {
+      const remoteAddress = host === undefined ? '' : `/ip${isIP(host)}/${host}`
+      const denied = gate.refusalOf({ direction, remoteAddress })
+      if (denied !== undefined) throw denied
+    }
     const id = opened(this.#host, () =>
       resources.openConnection(numberOf(direction), usesFd ? 1 : 0, host)
     )

@@ -1,7 +1,8 @@
 /** Conversion of limits for the native side. */
+
+import { networkText } from '../identity/networks.ts'
 import type { NativeResourceConfig, NativeScopeLimits } from '../native/addon.ts'
 import type { ResolvedLimits } from './limits.ts'
-import { networkText } from './networks.ts'
 import {
   NAMED_CLASS_NAMES,
   RESOURCE_NAMES,

@@ -6,10 +6,10 @@ import {
   ResourceLimitExceededError,
   ResourceScopeClosedError
 } from '../errors.ts'
+import { type Network, networkText } from '../identity/networks.ts'
 import type { NativeRefusal, NativeResources } from '../native/addon.ts'
 import { printable } from '../text/printable.ts'
 import { connectionsOption } from './limits.ts'
-import { type Network, networkText } from './networks.ts'
 
 /** Maximum number of holders in an error. */
 const HOLDERS_MAX = 5

@@ -45,6 +45,10 @@ export interface ScopeHost {
   /** The effective limits. */
   readonly limits: object
   readonly logger: Pick<Logger, 'warn'>
+  /** Judges remotes that connect. */
+  readonly gate: {
+    refusalOf(remote: { direction: 'inbound'; remoteAddress: string }): Error | undefined
+  }
   /** Returns the error of a refusal. */
   refusalError(refusal: NativeRefusal): Error
 }

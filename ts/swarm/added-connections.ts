@@ -7,6 +7,7 @@ import type { ConnectionDirection, ConnectionFacts } from '../connection/facts.t
 import type { ConnectionHost } from '../connection/host.ts'
 import type { Connection } from '../connection.ts'
 import { InvalidParametersError, MuxerClosedError } from '../errors.ts'
+import type { SwarmGate } from '../gate/swarm-gate.ts'
 import { NO_ADDRESS } from '../identity/address.ts'
 import { type AddConnectionOptions, AddedFacts } from '../muxer/added.ts'
 import type { InboundHost } from '../muxer/inbound.ts'
@@ -25,6 +26,7 @@ import type {
 export interface AddedConnectionsHost extends Omit<ConnectionHost, 'admission'>, InboundHost {
   readonly admission: Admission | undefined
   readonly resourceManager: SwarmResourceManager
+  readonly gate: Pick<SwarmGate, 'refusalOf'>
   /** Lists and announces a connection; `done` is called in between. */
   announce(
     core: ConnectionCore,
@@ -72,6 +74,10 @@ export class AddedConnections implements MuxedConnections {
       return known
     }
     if (muxed.isClosed) throw new MuxerClosedError('the muxed connection is closed')
+    const { remotePeer: peer, remoteAddress } = facts
+    const of = countedDirection(facts.direction)
+    const denied = host.gate.refusalOf({ direction: of, peer, remoteAddress })
+    if (denied !== undefined) throw denied
     const scope = options?.scope ?? charged(facts, host.resourceManager)
     const charge = host.admission?.chargeConnection(facts)
     if (charge instanceof Error) {
@@ -86,6 +92,11 @@ export class AddedConnections implements MuxedConnections {
   upgraded({ muxed, facts, scope, signal, done }: Upgraded): void {
     if (added.has(muxed)) throw new InvalidParametersError('the muxed connection is in use')
     if (muxed.isClosed) throw new MuxerClosedError('the muxed connection is closed')
+    // The lists may have changed while it was set up.
+    const { remotePeer: peer, remoteAddress } = facts
+    const of = countedDirection(facts.direction)
+    const denied = this.#host.gate.refusalOf({ direction: of, peer, remoteAddress })
+    if (denied !== undefined) throw denied
     const charge = this.#host.admission?.chargeConnection(facts)
     if (charge instanceof Error) throw charge
     if (signal.aborted) {

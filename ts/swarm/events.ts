@@ -6,6 +6,7 @@ import type { PruneDecision } from '../connection-manager/prune-decision.ts'
 import type { ReconnectFailure } from '../connection-manager/reconnect-queue.ts'
 import type { Connectedness } from '../constants.ts'
 import type { DialDetail } from '../dial/report.ts'
+import type { RefusedDetail } from '../gate/refusals.ts'
 import type { LimitDetail } from '../resource-manager/interfaces.ts'
 import type { Stream } from '../stream.ts'
 
@@ -63,6 +64,11 @@ export interface SwarmEvents {
    * would have. For inbound ones at most some per second are reported, see docs/diagnostics.md.
    */
   limit: CustomEvent<LimitDetail>
+  /**
+   * The gate has refused a connection or a dial, by a list or a hook. For inbound ones at most some per second are
+   * reported, see docs/gating.md.
+   */
+  refused: CustomEvent<RefusedDetail>
   /** `close` was called: no streams or connections are accepted, and handlers have `drainTimeout` ms to return. */
   closing: CustomEvent<{
     /** Milliseconds that handlers have to return. */

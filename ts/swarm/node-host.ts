@@ -35,6 +35,9 @@ import {
   type ResourceScopeClosedError,
   StateError
 } from '../errors.ts'
+import type { InboundRateLimiter } from '../gate/rate-limiter.ts'
+import type { RefusedDetail } from '../gate/refusals.ts'
+import { SwarmGate } from '../gate/swarm-gate.ts'
 import { type AddrLike, multiaddrOf } from '../identity/address.ts'
 import type { AnyDuplex } from '../io/carriers.ts'
 import { hasOwnMuxer } from '../muxer/choice.ts'
@@ -104,6 +107,10 @@ const loadNodeTcp = lazyModule<typeof import('../transport/node-tcp.ts')>(
   url,
   '../transport/node-tcp'
 )
+const loadRateLimiter = lazyModule<typeof import('../gate/rate-limiter.ts')>(
+  url,
+  '../gate/rate-limiter'
+)
 const loadRecords = lazyModule<typeof import('../dns/swarm-records.ts')>(
   url,
   '../dns/swarm-records'
@@ -135,6 +142,8 @@ export interface HostCallbacks {
   readonly upgradeDialled: CustomDialsHost['upgradeDialled']
   /** Emits the event `limit`. */
   limit(detail: LimitDetail): void
+  /** Emits the event `refused`. */
+  refused(detail: RefusedDetail): void
   readonly onFailure: OnFailure
 }
 
@@ -158,6 +167,7 @@ export class NodeHost
   readonly abandoned: AbandonedStreams
   readonly options: SwarmSettings
   readonly transports: Transports
+  readonly gate: SwarmGate
   admission: Admission | undefined
   readonly #connections: ConnectionTable
   readonly #excess: Excess
@@ -170,6 +180,7 @@ export class NodeHost
   #node: NativeNode | undefined
   #resources: NativeResources | undefined
   #manager: NativeResourceManager | undefined
+  #rateLimiter: InboundRateLimiter | undefined
   #dns: DnsResolverLike | undefined
   #added: AddedConnections | undefined
   #muxedUpgrades: MuxedUpgrades | undefined
@@ -199,7 +210,22 @@ export class NodeHost
       limitError: (refusal) =>
         limitError(refusal, { resources: this.#resources, limits: this.limits })
     })
-    this.#reports = new Reports(swarm, options.log, options.clock, this.#limits)
+    this.#reports = new Reports(swarm, options.log, options.clock, this.#limits, (address, rule) =>
+      this.gate.remoteRefused(address, rule)
+    )
+    this.gate = new SwarmGate({
+      clock: options.clock,
+      log: options.log,
+      gater: options.gater,
+      allow: options.connections.allow,
+      deny: options.connections.deny,
+      onFailure: callbacks.onFailure,
+      dns: () => this.dns,
+      addressesOf: (request) => this.#dials.get(request)?.carried?.addresses(),
+      closeRefused: () => this.#closeRefused(),
+      isHeard: () => swarm.hasListeners('refused'),
+      emit: (detail) => callbacks.refused(detail)
+    })
     this.deadlines = new Deadlines(options.clock, (then) => this.engine.afterDrain(then))
     this.abandoned = new AbandonedStreams(options.clock, ({ id, protocol }) => {
       const what = protocol ?? 'no protocol'
@@ -221,7 +247,7 @@ export class NodeHost
     const { identity, security, muxers, ioThreads, busyPoll, limits, connections, dns } =
       this.options
     const engines = (muxers ?? []).filter((muxer) => typeof muxer === 'string')
-    const node = this.engine.makeNode({
+    const nodeOptions = {
       privateKey: identity.privateKeyBytes,
       limits: { ...plainLimits(limits), ...nativeTimeouts(connections) },
       resources: nativeResources(limits),
@@ -230,7 +256,8 @@ export class NodeHost
       ...(engines.length === 0 ? {} : { muxers: engines }),
       ...(ioThreads === undefined ? {} : { ioThreads }),
       ...(busyPoll === undefined ? {} : { busyPollUs: busyPoll })
-    })
+    }
+    const node = this.engine.makeNode(nodeOptions, this.gate.native)
     this.#resources = node.resources()
     this.engine.adoptNode(node.id, this)
     this.engine.listen(subscribedLevels())
@@ -257,8 +284,9 @@ export class NodeHost
   }
 
   get loggedLevels(): number {
-    const isHeard = this.swarm.hasListeners('limit')
-    return this.options.log.levels | (isHeard ? LEVEL_BITS.warn : 0)
+    const limits = this.swarm.hasListeners('limit') ? LEVEL_BITS.warn : 0
+    const refusals = this.swarm.hasListeners('refused') ? LEVEL_BITS.debug : 0
+    return this.options.log.levels | limits | refusals
   }
 
   isOwnAddress(address: string): boolean {
@@ -293,7 +321,7 @@ export class NodeHost
     return new DnsResolver({ records: new SwarmRecords(this, dns, logger), logger, clock })
   }
 
-  /** Updates the levels of facts: the event `limit` has got a listener, or lost its last. */
+  /** Updates the levels of facts: the event `limit` or `refused` has got a listener, or lost its last. */
   levelsChanged(): void {
     if (this.isRunning) this.engine.levelsChanged()
   }
@@ -316,6 +344,14 @@ export class NodeHost
       return
     }
     const facts = new NativeFacts(this.node.connection(handle), dial?.carried)
+    // The lists may have changed while it was set up.
+    const { direction, remotePeer: peer, remoteAddress } = facts
+    const denied = this.gate.refusalOf({ direction, peer, remoteAddress })
+    if (denied !== undefined) {
+      opener.closeAtOnce(ConnectionErrorCode.Gated)
+      dial?.onRefused(denied)
+      return
+    }
     const charge = this.admission?.chargeConnection(facts)
     if (charge instanceof Error) {
       opener.closeAtOnce(ConnectionErrorCode.ResourceLimitExceeded)
@@ -394,6 +430,19 @@ export class NodeHost
     this.#callbacks.identified(core.peer, report)
   }
 
+  onGateQuestions(): void {
+    this.gate.takeQuestions()
+  }
+
+  /** Closes the connections that the lists refuse. */
+  #closeRefused(): void {
+    for (const connection of this.#connections.living()) {
+      const core = connectionFacade.coreOf(connection)
+      const rule = this.gate.ruleOf(core.remoteAddressText)
+      if (rule !== undefined) core.closeBy(rule, ConnectionErrorCode.Gated)
+    }
+  }
+
   onAttemptsFailed(request: RequestId): void {
     this.#dials.get(request)?.onAttemptsFailed()
   }
@@ -445,9 +494,21 @@ export class NodeHost
       resources,
       limits: this.limits,
       logger: this.options.logger,
-      refusalError: (refusal) => this.refusalError(refusal)
+      refusalError: (refusal) => this.refusalError(refusal),
+      gate: this.gate
     })
     return this.#manager
+  }
+
+  /** The rates of inbound connections; loaded at the first use. */
+  get rateLimiter(): InboundRateLimiter {
+    const resources = this.#resources
+    if (resources === undefined) throw new StateError()
+    this.#rateLimiter ??= new (loadRateLimiter().InboundRateLimiter)({
+      resources,
+      limitError: (refusal) => limitError(refusal, { limits: this.limits })
+    })
+    return this.#rateLimiter
   }
 
   scopeOf(handle: ConnectionHandle | StreamHandle): number | undefined {
@@ -635,6 +696,7 @@ export class NodeHost
   /** Begins the close: stops accepting and aborts the signal. */
   stopAccepting(): void {
     this.node.stopAccepting()
+    this.gate.stop()
     this.#closing.abort(new AbortError('the swarm is closing'))
     this.admission?.close()
   }
@@ -659,6 +721,7 @@ export class NodeHost
    */
   async close(timeoutMs: number): Promise<void> {
     this.#isEnding = true
+    this.gate.close()
     this.#added?.close(timeoutMs)
     try {
       await this.command((node, request) => node.close(request, timeoutMs), this.close).result

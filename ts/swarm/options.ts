@@ -26,11 +26,11 @@ import { Log } from '../diagnostics/log.ts'
 import type { Logger } from '../diagnostics/logger.ts'
 import { AddressManager, type AddressManagerLike } from '../dial/address-manager.ts'
 import type { BlackHoleDetection } from '../dial/black-hole.ts'
-import { aGater, type ConnectionGater } from '../dial/gate.ts'
 import { checkRetry, type RetryConfig, resolveRetry } from '../dial/retry.ts'
 import { checkDns, type DnsOptions } from '../dns/options.ts'
 import type { DnsResolverLike } from '../dns/records.ts'
 import { InvalidParametersError } from '../errors.ts'
+import { aGater, type ConnectionGater } from '../gate/gater.ts'
 import { type Identity, makeIdentity } from '../identity/keys.ts'
 import { peerText } from '../identity/peer-id.ts'
 import { checkMuxers } from '../muxer/choice.ts'
@@ -91,7 +91,7 @@ export interface SwarmOptions extends ManagerParts {
    * to `tcp`. See docs/upgrading.md.
    */
   transports?: readonly ('tcp' | Transport)[]
-  /** Refuses dials of peers and addresses. Defaults to none. See docs/dialling.md. */
+  /** Refuses dials and connections. Defaults to none. See docs/gating.md. */
   gater?: ConnectionGater
   /**
    * Kinds of addresses that are not dialled once nobody has answered at them: UDP, IPv6. Defaults to both. See

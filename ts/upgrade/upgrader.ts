@@ -14,6 +14,7 @@ import { TIMER_MS_MAX } from '../base/clock.ts'
 import type { ConnectionConfig } from '../connection/config.ts'
 import type { Connection } from '../connection.ts'
 import { StateError, TimeoutError, type UpgradeError } from '../errors.ts'
+import type { SwarmGate } from '../gate/swarm-gate.ts'
 import type { AddrLike } from '../identity/address.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
@@ -55,6 +56,7 @@ export interface UpgradeHost extends NativeUpgradeHost {
   /** Keeps the process alive until `release`, unless the swarm is unreferenced. */
   retain(): void
   release(): void
+  readonly gate: Pick<SwarmGate, 'refusalOf'>
   /** Returns the upgrade by muxers of the application; undefined if it lists none. */
   muxedUpgrade(parameters: UpgradeParameters): (UpgradeUnderWay & Carriage) | undefined
 }
@@ -154,13 +156,16 @@ export class DuplexUpgrader {
   }
 
   async #upgrade(parameters: UpgradeParameters): Promise<Connection> {
-    const { duplex, options, scope } = parameters
+    const { direction, duplex, options, scope, peer } = parameters
     let upgrade: UpgradeUnderWay
     try {
       // A transport of the application may accept a duplex at any time.
       if (this.#isClosed) throw new StateError('the swarm is closed')
       if (duplex.ended !== undefined) throw duplex.ended
       if (isAborted(options.signal)) throw aborted(options.signal)
+      const { remote } = duplex.addresses()
+      const denied = this.#host.gate.refusalOf({ direction, peer, remoteAddress: remote })
+      if (denied !== undefined) throw failedUpgrade(this.#host, parameters, 'security', denied)
       upgrade = this.#start(parameters)
     } catch (err) {
       scope?.end()

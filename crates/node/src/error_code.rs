@@ -179,6 +179,7 @@ impl From<&ConnectError> for ErrorCode {
             ConnectError::Io(error) => error.kind().into(),
             ConnectError::Timeout => Self::ERR_TIMEOUT,
             ConnectError::Refused(_) => Self::ERR_RESOURCE_LIMIT_EXCEEDED,
+            ConnectError::Gated(_) => Self::ERR_DIAL_DENIED,
             ConnectError::Ended => Self::ERR_CONNECTION_ENDED,
             ConnectError::Unsupported => Self::ERR_UNSUPPORTED_PROTOCOL,
             ConnectError::Negotiation(_) | ConnectError::Foreign(_) => Self::ERR_MULTISELECT,

@@ -12,6 +12,7 @@ mod diagnostic;
 pub mod error_code;
 #[cfg(target_os = "linux")]
 mod event_loop;
+pub mod gate;
 mod hot;
 pub mod keys;
 pub mod native_node;

@@ -16,6 +16,7 @@ use napi_derive::napi;
 use crate::attached;
 use crate::attachment::Attachment;
 use crate::error_code::ErrorCode;
+use crate::gate::NativeGate;
 use crate::keys::{Failure, failure, invalid};
 use crate::number::{milliseconds, whole};
 use crate::options::{DialOptions, NodeOptions, UpgradeOptions, securities};
@@ -109,11 +110,12 @@ pub struct NativeNode {
 
 #[napi]
 impl NativeNode {
-    /// Starts a node in the current environment.
+    /// Starts a node in the current environment. Without a gate, it refuses nobody.
     #[napi(constructor, catch_unwind)]
-    pub fn new(options: NodeOptions) -> Result<Self, Failure> {
+    pub fn new(options: NodeOptions, gate: Option<&NativeGate>) -> Result<Self, Failure> {
         let attachment = attached(options.attachment)?;
-        let options = options.try_into()?;
+        let gate = gate.map_or_else(Arc::default, NativeGate::shared);
+        let options = options.with_gate(gate)?;
         let hub = Arc::clone(attachment.environment.borrow().hub());
         let node = Node::start(attachment.next_node(), hub, options)
             .map_err(|error| failure(error.kind().into(), error))?;

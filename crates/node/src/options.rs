@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferroswarm_runtime::{DnsOptions, Identity, Keypair, Limits, Muxer, ResourceOptions, Security};
+use ferroswarm_runtime::{
+    DnsOptions, Gate, Identity, Keypair, Limits, Muxer, ResourceOptions, Security,
+};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
@@ -125,10 +127,13 @@ pub(crate) fn securities(names: Option<&[String]>) -> Result<Option<Vec<Security
     names.map(parse).transpose()
 }
 
-impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {
-    type Error = Failure;
-
-    fn try_from(options: NodeOptions) -> Result<Self, Failure> {
+impl NodeOptions {
+    /// Converts the options.
+    pub(crate) fn with_gate(
+        self,
+        gate: Arc<Gate>,
+    ) -> Result<ferroswarm_runtime::NodeOptions, Failure> {
+        let options = self;
         let keypair = Keypair::from_protobuf(&options.private_key).map_err(invalid)?;
         let identity =
             Identity::new(keypair).map_err(|error| failure(ErrorCode::ERR_INTERNAL, error))?;
@@ -148,7 +153,7 @@ impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {
         if io_threads.is_some_and(|count| count == 0 || count > IO_THREADS_MAX) {
             return Err(invalid("ioThreads is not within 1 to 64"));
         }
-        Ok(Self {
+        Ok(ferroswarm_runtime::NodeOptions {
             identity: Arc::new(identity),
             securities,
             muxer,
@@ -160,6 +165,7 @@ impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {
             resources: options
                 .resources
                 .map_or_else(|| Ok(ResourceOptions::default()), TryFrom::try_from)?,
+            gate,
             dns: options
                 .dns
                 .map_or_else(|| Ok(DnsOptions::default()), TryFrom::try_from)?,

@@ -29,6 +29,7 @@ numbers! {
     PIPE_READY = 15,
     COMPLETION = 16,
     LISTENER_CLOSED = 17,
+    GATE_QUESTIONS = 18,
 }
 
 numbers! {
@@ -122,6 +123,11 @@ fn end_words(connection: u32, report: EndReport) -> [u32; WORDS] {
     ]
 }
 
+const fn carried_words(connection: u32, figure: u32, value: u64) -> [u32; WORDS] {
+    let (low, high) = (value as u32, (value >> 32) as u32);
+    [CONNECTION_CARRIED | figure << 8, connection, low, high]
+}
+
 /// Returns the words of one record.
 pub(crate) fn words(record: Record) -> [u32; WORDS] {
     let fault_word = |fault: Option<ErrorCode>| fault.map_or(0, ErrorCode::word);
@@ -176,10 +182,7 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
             connection,
             figure,
             value,
-        } => {
-            let (low, high) = (value as u32, (value >> 32) as u32);
-            [CONNECTION_CARRIED | figure << 8, connection, low, high]
-        }
+        } => carried_words(connection, figure, value),
         Record::ConnectionClosed { connection, report } => end_words(connection, report),
         Record::AttemptsFailed { request, node } => [ATTEMPTS_FAILED, request, node, 0],
         Record::PipeReady {
@@ -191,6 +194,7 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
             [PIPE_READY | flags << 8, pipe, 0, 0]
         }
         Record::Completion { request } => [COMPLETION, request, 0, 0],
+        Record::GateQuestions { node } => [GATE_QUESTIONS, node, 0, 0],
         Record::ListenerClosed { listener } => [LISTENER_CLOSED, listener, 0, 0],
         Record::Diagnostics { waiting, dropped } => [DIAGNOSTICS, 0, waiting, dropped],
     }

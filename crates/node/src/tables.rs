@@ -9,7 +9,7 @@ use napi_derive::napi;
 
 use crate::diagnostic::{DIAGNOSTIC_TEXT_MAX, DIAGNOSTIC_WORDS};
 use crate::error_code::ErrorCode;
-use crate::{hot, options, record};
+use crate::{gate, hot, options, record};
 
 /// Defines constants, and a table of all of them.
 macro_rules! numbers {
@@ -41,6 +41,8 @@ pub fn native_tables() -> HashMap<String, Table> {
         ("framings", words(record::FRAMINGS)),
         ("taken", words(record::TAKEN)),
         ("pipes", words(record::PIPES)),
+        ("hooks", words(gate::HOOKS)),
+        ("lists", words(gate::LISTS)),
         ("facts", words(Fact::CODES)),
         ("measures", measures()),
         ("errors", table(codes)),

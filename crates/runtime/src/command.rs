@@ -99,6 +99,9 @@ pub enum ConnectError {
     /// A limit of ours does not allow the connection.
     #[error("{0}")]
     Refused(Refusal),
+    /// The gate does not allow the connection, for this reason.
+    #[error("{0}")]
+    Gated(Box<str>),
     /// A bug in this crate; affects this attempt only.
     #[error("internal error")]
     Internal,

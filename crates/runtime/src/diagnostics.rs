@@ -9,6 +9,7 @@ use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use ferroswarm_proto::muxer::EndError;
+use ferroswarm_proto::resource::ListRule;
 use ferroswarm_secure::RecordError;
 use multiaddr::Multiaddr;
 
@@ -93,6 +94,8 @@ pub enum Fact {
         /// Cause of the failure.
         error: ConnectError,
     },
+    /// A remote was refused by the lists of the gate, before a byte was exchanged.
+    ConnectionGated(ListRule),
     /// The remote violated the multiplexer's protocol.
     MuxerFailed(EndError),
     /// A record could not be opened or sealed, or the remote ended the channel with an alert.
@@ -144,6 +147,7 @@ codes! {
     ConnectionStalled = 304,
     SocketFailed = 305,
     UpgradeAbandoned = 401,
+    ConnectionGated = 402,
 }
 
 /// Returns resource, limit, usage, amount asked for, priority, and scope, separated by spaces; the
@@ -207,6 +211,7 @@ impl Fact {
                 causes(error)
             }
             Self::RecordFailed(error) => causes(error),
+            Self::ConnectionGated(rule) => rule.to_string(),
             Self::ConnectionStalled(stall) => stall.name().to_owned(),
         };
         bounded(&text)

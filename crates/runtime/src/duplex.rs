@@ -13,6 +13,7 @@ use crate::attempts::{Attempt, AttemptProgress, Attempts};
 use crate::command::{CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
 use crate::fed::FedPipe;
+use crate::gate::Asker;
 use crate::hub::Hub;
 use crate::node::{Origin, Shared};
 use crate::resources::{ConnectionScope, Refusal, ScopeId};
@@ -77,7 +78,7 @@ pub(crate) async fn upgrade_duplex(
     let progress = Arc::new(AttemptProgress::at(Stage::Security));
     attempts.start(0, Arc::clone(&progress));
     let direction = duplex.direction;
-    match connect(shared, duplex, scope, &progress.stage).await {
+    match connect(shared, request, duplex, scope, &progress.stage).await {
         Ok(_) if shared.is_closing() => Outcome::Failed(CommandError::NodeClosed),
         Ok((raw, upgraded, scope)) => {
             let origin = Origin {
@@ -92,7 +93,9 @@ pub(crate) async fn upgrade_duplex(
         Err(error) => {
             if direction == Direction::Inbound {
                 match &error {
-                    ConnectError::Refused(_) => shared.hub.stats.admissions_refused.add(1),
+                    ConnectError::Refused(_) | ConnectError::Gated(_) => {
+                        shared.hub.stats.admissions_refused.add(1)
+                    }
                     _ => shared.hub.stats.upgrades_failed.add(1),
                 }
             }
@@ -108,6 +111,7 @@ pub(crate) async fn upgrade_duplex(
 
 async fn connect(
     shared: &Shared,
+    request: u32,
     duplex: DuplexRequest,
     scope: Option<ConnectionScope>,
     stage: &Mutex<Stage>,
@@ -133,6 +137,14 @@ async fn connect(
             .map_err(ConnectError::Refused)?;
         return Ok((raw, upgraded, scope));
     };
+    let hooks = Asker {
+        questions: shared.gate.questions(),
+        hub: &shared.hub,
+        node: shared.id,
+        request,
+        direction: duplex.direction,
+        raw: &raw,
+    };
     let purpose = Purpose {
         role: role_of(duplex.direction),
         identity: &shared.upgrade.identity,
@@ -142,10 +154,14 @@ async fn connect(
             Some(_) => Ok(()),
             None => scope.set_peer(peer),
         },
+        hooks: Some(&hooks),
         stage,
     };
     // Without a timeout: JavaScript, which carries the bytes, cancels the command.
-    let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
+    let upgrading = async {
+        hooks.accept().await?;
+        upgrade(&*raw.pipe, &shared.upgrade, &purpose).await
+    };
     let upgraded = announcing(&shared.hub, upgrading).await?;
     Ok((raw, upgraded, scope))
 }

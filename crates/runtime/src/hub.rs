@@ -55,6 +55,8 @@ pub(crate) enum Ready {
         request: u32,
         attempts: Arc<Attempts>,
     },
+    /// Questions of a node's gate wait to be taken.
+    GateQuestions { node: u32 },
     /// A command has ended.
     Completion(Completion),
     /// A listener has ended.

@@ -14,13 +14,14 @@ use crate::command::{CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
 use crate::diagnostics::Fact;
 use crate::error::OsError;
+use crate::gate::Asker;
 use crate::hub::Ready;
 use crate::node::{Origin, Shared};
 use crate::resources::ConnectionScope;
 use crate::sync::{Arc, Mutex};
 use crate::threads::Seat;
 use crate::transport::{Arrival, Endpoint, Listener};
-use crate::upgrade::{Purpose, upgrade};
+use crate::upgrade::{Purpose, farewell, upgrade};
 
 /// Pause after an accept that failed for lack of descriptors or memory, so that the loop does not
 /// spin.
@@ -163,6 +164,12 @@ fn admit(shared: &Arc<Shared>, arrival: Arrival) {
     if shared.is_closing() {
         return;
     }
+    if let Some(rule) = shared.gate.rule_of(Some(arrival.host())) {
+        shared.hub.stats.admissions_refused.add(1);
+        return shared.report(Fact::ConnectionGated(rule), || {
+            Some(arrival.remote_address())
+        });
+    }
     let now = shared.epoch().elapsed();
     let accepted = shared
         .resources
@@ -183,13 +190,21 @@ fn admit(shared: &Arc<Shared>, arrival: Arrival) {
         let address = arrival.remote_address();
         let upgraded = accept(&shared, arrival, scope, seat).await;
         if let Err((stage, error)) = upgraded {
-            let fact = if let ConnectError::Refused(refusal) = error {
+            let fact = match error {
                 // By the limit of its peer, which is known since the handshake.
-                shared.hub.stats.admissions_refused.add(1);
-                Fact::ConnectionRefused(refusal)
-            } else {
-                shared.hub.stats.upgrades_failed.add(1);
-                Fact::upgrade(stage, error)
+                ConnectError::Refused(refusal) => {
+                    shared.hub.stats.admissions_refused.add(1);
+                    Fact::ConnectionRefused(refusal)
+                }
+                // By a hook of JavaScript, which reports it.
+                ConnectError::Gated(_) => {
+                    shared.hub.stats.admissions_refused.add(1);
+                    return;
+                }
+                error => {
+                    shared.hub.stats.upgrades_failed.add(1);
+                    Fact::upgrade(stage, error)
+                }
             };
             shared.report(fact, || Some(address));
         }
@@ -206,20 +221,42 @@ async fn accept(
     let raw = arrival
         .register()
         .map_err(|error| (Stage::Connect, ConnectError::Io(error.into())))?;
-    let stage = Mutex::new(Stage::Security);
+    let stage = Mutex::new(Stage::Connect);
+    let hooks = Asker {
+        questions: shared.gate.questions(),
+        hub: &shared.hub,
+        node: shared.id,
+        request: 0,
+        direction: Direction::Inbound,
+        raw: &raw,
+    };
     let purpose = Purpose {
         role: Role::Listener,
         identity: &shared.upgrade.identity,
         expected_peer: None,
         securities: None,
         admit: &|peer| scope.set_peer(peer),
+        hooks: Some(&hooks),
         stage: &stage,
     };
-    let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
-    let upgraded = tokio::time::timeout(shared.limits.inbound_upgrade_timeout, upgrading)
+    let upgrading = async {
+        hooks.accept().await?;
+        upgrade(&*raw.pipe, &shared.upgrade, &purpose).await
+    };
+    let outcome = tokio::time::timeout(shared.limits.inbound_upgrade_timeout, upgrading)
         .await
-        .unwrap_or(Err(ConnectError::Timeout))
-        .map_err(|error| (*stage.lock(), error))?;
+        .unwrap_or(Err(ConnectError::Timeout));
+    let stage = *stage.lock();
+    let upgraded = match outcome {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            // The remote has received bytes, and is to read their end.
+            if matches!(error, ConnectError::Gated(_)) && stage != Stage::Connect {
+                farewell(&*raw.pipe).await;
+            }
+            return Err((stage, error));
+        }
+    };
     if shared.is_closing() {
         return Ok(());
     }

@@ -20,6 +20,7 @@ use crate::dial::DialRequest;
 use crate::drive::drive;
 use crate::duplex::{DuplexRequest, upgrade_duplex};
 use crate::error::ConnectionFault;
+use crate::gate::Gate;
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
 use crate::listen::Accepting;
@@ -44,6 +45,8 @@ pub struct NodeOptions {
     pub limits: Limits,
     /// Resource limits.
     pub resources: ResourceOptions,
+    /// What refuses connections, whatever they use.
+    pub gate: Arc<Gate>,
     /// Lookups of names.
     pub dns: DnsOptions,
 }
@@ -57,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) handlers: Arc<Handlers>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) resources: Arc<Resources>,
+    pub(crate) gate: Arc<Gate>,
     names: Names,
     pub(crate) threads: Mutex<IoThreads>,
     pub(crate) listeners: Mutex<HashMap<u32, Accepting>>,
@@ -130,6 +134,7 @@ impl Node {
             handlers: Arc::new(Handlers::default()),
             limits: Arc::new(options.limits),
             resources: Resources::new(options.resources),
+            gate: options.gate,
             names: Names::new(options.dns),
             threads: Mutex::new(IoThreads::start(count)?),
             listeners: Mutex::default(),

@@ -119,6 +119,11 @@ pub enum Record {
         /// [`Environment::take_pipe`](crate::Environment::take_pipe) makes progress.
         has_output: bool,
     },
+    /// Questions about connections that are being set up wait: [`Gate::take_questions`](crate::Gate::take_questions).
+    GateQuestions {
+        /// The node.
+        node: u32,
+    },
     /// A command has ended: [`Environment::take_outcome`](crate::Environment::take_outcome).
     Completion {
         /// The request.

@@ -120,7 +120,8 @@ counters! {
     read_pauses,
     /// Inbound connections whose upgrade failed.
     upgrades_failed,
-    /// Inbound connections refused before the handshake, or by a limit of their peer after it.
+    /// Inbound connections refused before the handshake, or after it by a limit of their peer or by
+    /// the gate.
     admissions_refused,
     /// Diagnostic facts dropped because the ring was full or the limit per second was reached.
     diagnostics_dropped,

@@ -5,12 +5,14 @@ use std::future::poll_fn;
 use std::io;
 use std::time::{Duration, Instant};
 
+use ferroswarm_proto::muxer::{ConnectionErrorCode, yamux};
 use ferroswarm_secure::{
     Agreement, Channel, HandshakeConfig, Identity, PeerId, Progress, PublicKey, Role, Security,
     Upgrade,
 };
 
 use crate::command::{ConnectError, Stage};
+use crate::gate::{Asker, Hook};
 use crate::pipe::BytePipe;
 use crate::resources::Refusal;
 use crate::sync::{Arc, Mutex};
@@ -34,6 +36,8 @@ pub(crate) struct Purpose<'a> {
     pub(crate) securities: Option<&'a [Security]>,
     /// Called with the authenticated peer, which it may refuse.
     pub(crate) admit: &'a (dyn Fn(PeerId) -> Result<(), Refusal> + Sync),
+    /// Asks JavaScript's hooks; none if `None`.
+    pub(crate) hooks: Option<&'a Asker<'a>>,
     /// Current stage, for a caller that may abandon the upgrade at any time.
     pub(crate) stage: &'a Mutex<Stage>,
 }
@@ -101,13 +105,27 @@ pub(crate) async fn upgrade(
                 security_time = started.elapsed();
                 if let Some(peer) = upgrade.peer() {
                     (purpose.admit)(peer.id).map_err(ConnectError::Refused)?;
+                    if let Some(hooks) = purpose.hooks.filter(|it| it.asks(Hook::Secured)) {
+                        // The remote's end of the handshake must not wait for the answer.
+                        wire.flush().await?;
+                        hooks.secured(peer.id).await?;
+                    }
                 }
                 *purpose.stage.lock() = Stage::Muxer;
             }
             Progress::Complete(upgraded) => {
                 wire.flush().await?;
+                let muxer_time = started.elapsed() - security_time;
+                let mut channel = upgraded.channel;
+                if let Some(hooks) = purpose.hooks
+                    && let Err(refusal) = hooks.upgraded(&upgraded.peer, &config.muxers).await
+                {
+                    // A remote that is gone need not be told.
+                    let _ = wire.go_away(&mut channel).await;
+                    return Err(refusal);
+                }
                 return Ok(Upgraded {
-                    channel: upgraded.channel,
+                    channel,
                     peer: upgraded.peer.id,
                     key: upgraded.peer.key,
                     security: Some(upgraded.peer.security),
@@ -115,7 +133,7 @@ pub(crate) async fn upgrade(
                     leftover: wire.input,
                     plaintext: upgraded.plaintext,
                     security_time,
-                    muxer_time: started.elapsed() - security_time,
+                    muxer_time,
                 });
             }
         }
@@ -137,6 +155,17 @@ impl Wire<'_> {
             self.flush().await?;
         }
         Ok(step?)
+    }
+
+    /// Tells the remote of a muxed connection that the gate refuses it.
+    async fn go_away(&mut self, channel: &mut Channel) -> Result<(), ConnectError> {
+        let start = channel.begin(&mut self.output);
+        let frame = yamux::go_away(ConnectionErrorCode::Gated as u32);
+        self.output.extend_from_slice(&frame);
+        let sealed = channel.seal(&mut self.output, start);
+        sealed.map_err(|_| ConnectError::Record)?;
+        channel.close(&mut self.output);
+        self.flush().await
     }
 
     /// Names the protocol of a remote whose first bytes are not those of libp2p.
@@ -197,6 +226,35 @@ impl Wire<'_> {
     }
 }
 
+/// Maximum time for which the socket of a refused connection stays open, so that the remote can read
+/// what it was sent: a close with unread bytes resets it.
+const FAREWELL_MAX: Duration = Duration::from_millis(500);
+
+/// Ends our direction of a refused connection, and waits until the remote has closed its own.
+pub(crate) async fn farewell(pipe: &dyn BytePipe) {
+    if pipe.shutdown().is_err() {
+        return;
+    }
+    let mut discarded = [0; READ_STEP];
+    let ended = async {
+        loop {
+            match pipe.try_read(&mut discarded) {
+                Ok(0) => return,
+                // A remote that never stops sending must not starve the other connections.
+                Ok(_) => tokio::task::yield_now().await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if poll_fn(|cx| pipe.poll_readable(cx)).await.is_err() {
+                        return;
+                    }
+                }
+                Err(_) => return,
+            }
+        }
+    };
+    // Its time is up, or the remote has left.
+    let _ = tokio::time::timeout(FAREWELL_MAX, ended).await;
+}
+
 fn io_error(error: io::Error) -> ConnectError {
     ConnectError::Io(error.into())
 }
@@ -235,6 +293,7 @@ mod tests {
                 expected_peer: expected_peer.filter(|_| role == Role::Dialer),
                 securities: None,
                 admit: &|_| Ok(()),
+                hooks: None,
                 stage: &stage,
             };
             let result = upgrade(&*raw.pipe, config, &purpose).await;
@@ -311,6 +370,7 @@ mod tests {
                     expected_peer: None,
                     securities: None,
                     admit: &|_| Ok(()),
+                    hooks: None,
                     stage: &stage,
                 };
                 let result = runtime.block_on(upgrade(&*dialled.pipe, &config, &purpose));

@@ -26,19 +26,21 @@ const PARTS: &str = "
     negotiation: base native io stream diagnostics
     connection.ts: base native identity stream stream.ts connection diagnostics negotiation | resource-manager muxer
     connection-manager: base identity resource-manager connection diagnostics connection.ts
-    upgrade: base native identity io | resource-manager connection dial
-    muxer: base native identity io secure resource-manager stream connection diagnostics negotiation connection.ts upgrade
+    gate: base native identity | diagnostics dial dns
+    upgrade: base native identity io | resource-manager connection dial gate
+    muxer: base native identity io secure resource-manager stream connection diagnostics negotiation connection.ts \
+           upgrade | gate
     dns: base native identity diagnostics
     transport: base identity | io dial
-    dial: base native identity connection diagnostics connection.ts transport | dns io peerstore
+    dial: base native identity connection diagnostics connection.ts transport | gate dns io peerstore
     protocols: base identity io connection connection.ts peerstore
     swarm: base native identity resource-manager stream stream.ts connection diagnostics negotiation connection.ts \
-           connection-manager muxer transport dial dns protocols peerstore | upgrade io
+           connection-manager muxer transport gate dial dns protocols peerstore | upgrade io
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts \
-              connection-manager muxer dial dns protocols peerstore swarm upgrade | io
+              connection-manager muxer dial dns protocols peerstore swarm upgrade | gate io
     cli: native identity protocols swarm.ts | connection-manager connection.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
-              connection-manager muxer transport dial dns protocols peerstore swarm upgrade swarm.ts";
+              connection-manager muxer transport dial dns protocols peerstore swarm upgrade swarm.ts | gate";
 
 /// Modules that every part may import, as they load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts", "text"];

@@ -90,6 +90,7 @@ impl Side {
             io_threads: Some(1),
             limits: Limits::default(),
             resources: ResourceOptions::default(),
+            gate: Arc::default(),
             dns: DnsOptions::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).unwrap();

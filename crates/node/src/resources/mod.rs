@@ -35,6 +35,15 @@ pub struct RefusalFacts {
     pub priority: u32,
 }
 
+/// A refusal by a rate.
+#[napi(object)]
+pub struct RateFacts {
+    /// The refusal.
+    pub refusal: RefusalFacts,
+    /// Points that are left.
+    pub left: u32,
+}
+
 /// Result of a call on a scope: success if nothing but `scope` is set.
 #[napi(object)]
 #[derive(Default)]
@@ -285,6 +294,25 @@ impl NativeResources {
     #[napi(catch_unwind)]
     pub fn take_passed(&self) -> Option<RefusalFacts> {
         self.resources.take_passed().as_ref().map(refusal)
+    }
+
+    /// Takes points from the rates of inbound connections of an address; returns the refusal, if there is one.
+    #[napi(catch_unwind)]
+    pub fn consume(&self, address: String, points: f64) -> Result<Option<RateFacts>, Failure> {
+        let (host, points) = (host(&address)?, whole(points)?);
+        let consumed = self.resources.consume(host, points, self.node.uptime());
+        Ok(consumed.err().map(|error| RateFacts {
+            left: error.left,
+            refusal: refusal(&error.into()),
+        }))
+    }
+
+    /// Fills the buckets of the rates of an address, or all.
+    #[napi(catch_unwind)]
+    pub fn reset_rates(&self, address: Option<String>) -> Result<(), Failure> {
+        let host = address.as_deref().map(host).transpose()?;
+        self.resources.reset_rates(host);
+        Ok(())
     }
 
     /// Returns whether an address must be verified before a handshake with it.

@@ -7,12 +7,13 @@
 //! stream is charged to its connection too.
 //!
 //! Beside the scopes, [`Subnets`] bounds the connections of each subnet and [`Rates`] the rate of its
-//! inbound ones.
+//! inbound ones. [`NetworkLists`] refuses hosts, whatever they use.
 //!
 //! Plain state without a lock or a clock: the caller has both.
 
 mod error;
 mod limit;
+mod lists;
 mod manager;
 mod network;
 mod rates;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use self::error::{Denied, Error, Name};
 pub use self::limit::{Direction, Limit, Priority, Resource, Usage};
+pub use self::lists::{ListRule, NetworkLists, NetworkSet};
 pub use self::manager::Manager;
 pub use self::network::{Exemptions, Network, NetworkError};
 pub use self::rates::{Rate, RateLimits, RateRefusal, Rates, VerifySource};

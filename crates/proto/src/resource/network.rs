@@ -51,6 +51,11 @@ impl Network {
         self.prefix
     }
 
+    /// Returns whether it is a single address.
+    pub const fn is_host(&self) -> bool {
+        self.prefix == bits_of(self.address)
+    }
+
     /// Returns whether `address`, in its canonical form, is in the network.
     pub fn contains(&self, address: IpAddr) -> bool {
         Self::of(address, self.prefix) == *self

@@ -73,6 +73,8 @@ pub struct RateRefusal {
     pub per_second: f64,
     /// Its burst.
     pub burst: u32,
+    /// Tokens that it has left.
+    pub left: u32,
 }
 
 /// Token buckets of subnets.
@@ -101,17 +103,49 @@ impl Rates {
     /// # Errors
     /// The first subnet, in the order of the limits, that has no token left.
     pub fn take(&mut self, address: IpAddr, now: Duration) -> Result<(), RateRefusal> {
-        let buckets = match address.to_canonical() {
-            IpAddr::V4(_) => &mut self.ipv4,
-            IpAddr::V6(_) => &mut self.ipv6,
-        };
+        self.take_many(address, 1, now)
+    }
+
+    /// Takes `tokens` of each subnet of `address`, or none.
+    ///
+    /// # Errors
+    /// The first subnet, in the order of the limits, that has fewer left.
+    pub fn take_many(
+        &mut self,
+        address: IpAddr,
+        tokens: u32,
+        now: Duration,
+    ) -> Result<(), RateRefusal> {
+        let buckets = self.of(address);
         for buckets in &mut *buckets {
-            buckets.check(address, now)?;
+            buckets.check(address, tokens, now)?;
         }
         for buckets in buckets {
-            buckets.take(address, now);
+            buckets.take(address, tokens, now);
         }
         Ok(())
+    }
+
+    /// Fills the buckets of the subnets of `address`.
+    pub fn refill(&mut self, address: IpAddr) {
+        for buckets in self.of(address) {
+            buckets.refill(address);
+        }
+    }
+
+    /// Fills all buckets.
+    pub fn refill_all(&mut self) {
+        for buckets in self.ipv4.iter_mut().chain(&mut self.ipv6) {
+            buckets.recent.clear();
+            buckets.older.clear();
+        }
+    }
+
+    fn of(&mut self, address: IpAddr) -> &mut [Buckets] {
+        match address.to_canonical() {
+            IpAddr::V4(_) => &mut self.ipv4,
+            IpAddr::V6(_) => &mut self.ipv6,
+        }
     }
 }
 
@@ -164,7 +198,7 @@ impl VerifySource {
         let Some(bucket) = bucket else {
             return false;
         };
-        let Some(full_at) = bucket.refill.take(bucket.full_at, now) else {
+        let Some(full_at) = bucket.refill.take(bucket.full_at, 1, now) else {
             return true;
         };
         bucket.full_at = full_at;
@@ -203,14 +237,14 @@ impl Buckets {
         }
     }
 
-    /// Checks that the subnet of `address` has a token.
-    fn check(&mut self, address: IpAddr, now: Duration) -> Result<(), RateRefusal> {
+    /// Checks that the subnet of `address` has `tokens`.
+    fn check(&mut self, address: IpAddr, tokens: u32, now: Duration) -> Result<(), RateRefusal> {
         if now.saturating_sub(self.rotated_at) >= self.refill.period() {
             self.rotate(now);
         }
         let network = Network::of(address, self.rate.prefix);
         let full_at = self.full_at(network);
-        if self.refill.take(full_at, now).is_some() {
+        if self.refill.take(full_at, tokens, now).is_some() {
             return Ok(());
         }
         // Refusals count as use: a subnet that keeps trying is not forgotten when others fill the
@@ -220,15 +254,22 @@ impl Buckets {
             network,
             per_second: self.rate.per_second,
             burst: self.rate.burst,
+            left: self.refill.left(full_at, now),
         })
     }
 
-    /// Takes a token; none if the bucket is empty.
-    fn take(&mut self, address: IpAddr, now: Duration) {
+    /// Takes tokens; none if the bucket has fewer.
+    fn take(&mut self, address: IpAddr, tokens: u32, now: Duration) {
         let network = Network::of(address, self.rate.prefix);
-        if let Some(full_at) = self.refill.take(self.full_at(network), now) {
+        if let Some(full_at) = self.refill.take(self.full_at(network), tokens, now) {
             self.keep(network, full_at, now);
         }
+    }
+
+    fn refill(&mut self, address: IpAddr) {
+        let network = Network::of(address, self.rate.prefix);
+        self.recent.remove(&network);
+        self.older.remove(&network);
     }
 
     fn full_at(&self, network: Network) -> Duration {
@@ -272,11 +313,18 @@ impl Refill {
         self.token * self.burst
     }
 
-    /// Takes a token of a bucket that is full at `full_at`; returns the time at which it will be
-    /// full again, or `None` if it is empty.
-    fn take(self, full_at: Duration, now: Duration) -> Option<Duration> {
-        let full_at = full_at.max(now).saturating_add(self.token);
+    /// Takes `tokens` of a bucket that is full at `full_at`; returns the time at which it will be
+    /// full again, or `None` if it has fewer.
+    fn take(self, full_at: Duration, tokens: u32, now: Duration) -> Option<Duration> {
+        let full_at = full_at.max(now).saturating_add(self.token * tokens);
         (full_at - now <= self.period()).then_some(full_at)
+    }
+
+    /// Returns the tokens of a bucket that is full at `full_at`.
+    fn left(self, full_at: Duration, now: Duration) -> u32 {
+        let missing = full_at.saturating_sub(now).as_nanos();
+        let taken = u32::try_from(missing.div_ceil(self.token.as_nanos())).unwrap_or(u32::MAX);
+        self.burst.saturating_sub(taken)
     }
 }
 

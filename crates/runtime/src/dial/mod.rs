@@ -9,13 +9,14 @@ use crate::attempts::{AttemptProgress, Attempts};
 use crate::command::{CommandError, ConnectError, Outcome};
 use crate::connection::Direction;
 use crate::diagnostics::Fact;
+use crate::gate::Asker;
 use crate::hub::Ready;
 use crate::node::{Origin, Shared};
 use crate::resources::ConnectionScope;
 use crate::sync::Arc;
 use crate::threads::Seat;
 use crate::transport::{Endpoint, RawConnection};
-use crate::upgrade::{Purpose, Upgraded, upgrade};
+use crate::upgrade::{Purpose, Upgraded, farewell, upgrade};
 
 use race::{Bounds, Race};
 
@@ -82,7 +83,7 @@ pub(crate) async fn dial(
     };
     let race = Race::new(&dial.plan, bounds, &attempts, |index, progress| {
         let (shared, dial) = (Arc::clone(shared), Arc::clone(&dial));
-        async move { connect(&shared, &dial, &dial.plan[index], &progress).await }
+        async move { connect(&shared, request, &dial, &dial.plan[index], &progress).await }
     });
     let announced = Announced {
         shared,
@@ -149,12 +150,17 @@ impl Announced<'_> {
 
 async fn connect(
     shared: &Shared,
+    request: u32,
     dial: &DialRequest,
     attempt: &PlannedAttempt,
     progress: &AttemptProgress,
 ) -> Result<Won, ConnectError> {
     let started = Instant::now();
     let endpoint = Endpoint::parse(&attempt.address)?;
+    // The lists may have changed since the dial was planned.
+    if let Some(rule) = shared.gate.rule_of(endpoint.host()) {
+        return Err(ConnectError::Gated(rule.to_string().into()));
+    }
     let refused = ConnectError::Refused;
     let scope = shared
         .resources
@@ -170,6 +176,14 @@ async fn connect(
     let connect_time = started.elapsed();
     // Nobody else sets it.
     let _ = progress.connected.set(tokio::time::Instant::now());
+    let hooks = Asker {
+        questions: shared.gate.questions(),
+        hub: &shared.hub,
+        node: shared.id,
+        request,
+        direction: Direction::Outbound,
+        raw: &raw,
+    };
     let purpose = Purpose {
         role: dial.role,
         identity: dial.identity.as_ref().unwrap_or(&shared.upgrade.identity),
@@ -180,12 +194,26 @@ async fn connect(
             Some(_) => Ok(()),
             None => scope.set_peer(peer),
         },
+        hooks: Some(&hooks),
         stage: &progress.stage,
     };
     let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
-    let upgraded = tokio::time::timeout(shared.limits.outbound_upgrade_timeout, upgrading)
+    let outcome = tokio::time::timeout(shared.limits.outbound_upgrade_timeout, upgrading)
         .await
-        .unwrap_or(Err(ConnectError::Timeout))?;
+        .unwrap_or(Err(ConnectError::Timeout));
+    let upgraded = match outcome {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            if matches!(error, ConnectError::Gated(_)) {
+                // The attempt has failed; its place is free when the remote has read the end.
+                tokio::spawn(async move {
+                    farewell(&*raw.pipe).await;
+                    drop(scope);
+                });
+            }
+            return Err(error);
+        }
+    };
     Ok(Won {
         raw,
         upgraded,
@@ -306,7 +334,7 @@ mod tests {
             .expect("a runtime");
         runtime.block_on(async {
             tokio::select! {
-                _ = connect(node.shared(), &dial, &dial.plan[0], &progress) => {
+                _ = connect(node.shared(), 1, &dial, &dial.plan[0], &progress) => {
                     panic!("nobody answers");
                 }
                 up = tokio::time::timeout(Duration::from_secs(60), is_up) => {

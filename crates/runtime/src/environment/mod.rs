@@ -175,6 +175,7 @@ impl Environment {
                 self.outcomes.insert(request, outcome);
                 emit(Record::Completion { request });
             }
+            Ready::GateQuestions { node } => emit(Record::GateQuestions { node }),
             Ready::ListenerClosed { listener } => emit(Record::ListenerClosed { listener }),
             Ready::Diagnostics => {
                 let (waiting, dropped) = self.hub.pending_diagnostics();

@@ -157,6 +157,7 @@ fn both_ends_upgrade_over_fed_pipes_that_hold_less_than_a_message() {
                 expected_peer: None,
                 securities: None,
                 admit: &|_| Ok(()),
+                hooks: None,
                 stage: &stage,
             };
             upgrade(pipe, config, &purpose).await.unwrap().peer

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use ferroswarm_proto::multistream::ProtocolId;
 use ferroswarm_proto::resource::{
-    self, Error, Exemptions, Limit, Manager, Name, Priority, Rates, Resource, Subnets, Usage,
-    VerifySource,
+    self, Error, Exemptions, Limit, Manager, Name, Priority, RateRefusal, Rates, Resource, Subnets,
+    Usage, VerifySource,
 };
 use ferroswarm_secure::PeerId;
 
@@ -506,6 +506,32 @@ impl Resources {
             return false;
         }
         self.state.lock().sources.must_verify(host, now)
+    }
+
+    /// Takes points from the buckets of the rates of inbound connections, as one that arrives from `host`
+    /// does. Allowlisted and exempt hosts are not counted.
+    ///
+    /// # Errors
+    /// The refusal of the first subnet with fewer points, from which none is taken then.
+    pub fn consume(&self, host: IpAddr, points: u32, now: Duration) -> Result<(), RateRefusal> {
+        if self.is_allowlisted(host, None) || self.exemptions.covers(host) {
+            return Ok(());
+        }
+        let mut state = self.state.lock();
+        let Err(refusal) = state.rates.take_many(host, points, now) else {
+            return Ok(());
+        };
+        // Not passed on in a dry run.
+        state.refuse(refusal).map_err(|_| refusal)
+    }
+
+    /// Fills the buckets of the rates: those of the subnets of `host`, or all.
+    pub fn reset_rates(&self, host: Option<IpAddr>) {
+        let mut state = self.state.lock();
+        match host {
+            Some(host) => state.rates.refill(host),
+            None => state.rates.refill_all(),
+        }
     }
 
     /// Opens no more connections. Idempotent.

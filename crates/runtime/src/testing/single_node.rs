@@ -16,6 +16,7 @@ pub(crate) fn single_node(hub: Arc<Hub>) -> Node {
         io_threads: Some(1),
         limits: Limits::default(),
         resources: ResourceOptions::default(),
+        gate: Arc::default(),
         dns: DnsOptions::default(),
     };
     Node::start(1, hub, options).expect("threads")

@@ -175,6 +175,7 @@ impl Driver {
             io_threads: Some(1),
             limits: Limits::default(),
             resources: ResourceOptions::default(),
+            gate: Arc::default(),
             dns: DnsOptions::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).expect("threads");
@@ -339,6 +340,7 @@ impl Driver {
             | Record::ConnectionClosed { .. }
             | Record::StreamOutgoing { .. }
             | Record::ProtocolQuery { .. }
+            | Record::GateQuestions { .. }
             | Record::ListenerClosed { .. }
             | Record::AttemptsFailed { .. }
             | Record::PipeReady { .. }

@@ -104,6 +104,7 @@ impl Side {
                 ..Limits::default()
             },
             resources,
+            gate: Arc::default(),
             dns: DnsOptions::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).unwrap();

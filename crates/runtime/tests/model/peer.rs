@@ -311,6 +311,7 @@ impl Peer {
             Record::StreamClosed { stream, left, .. } => self.on_closed(stream, left as usize),
             Record::StreamOutgoing { .. }
             | Record::Completion { .. }
+            | Record::GateQuestions { .. }
             | Record::ListenerClosed { .. }
             | Record::AttemptsFailed { .. }
             | Record::PipeReady { .. }

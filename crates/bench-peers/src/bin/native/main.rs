@@ -56,6 +56,7 @@ fn node_options(options: &Options) -> Result<NodeOptions> {
             accept_backlog: 65_535,
             ..Limits::default()
         },
+        gate: Arc::default(),
         resources: ResourceOptions {
             limits: LimitTable::unlimited(),
             ..ResourceOptions::default()

@@ -270,6 +270,7 @@ impl Reactor {
             | Record::ConnectionGoingAway { .. }
             | Record::ConnectionCarried { .. }
             | Record::StreamOutgoing { .. }
+            | Record::GateQuestions { .. }
             | Record::ListenerClosed { .. }
             | Record::AttemptsFailed { .. }
             | Record::PipeReady { .. }

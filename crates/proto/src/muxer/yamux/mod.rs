@@ -45,6 +45,11 @@ mod tests;
 /// One more byte would cost a second TLS record, and records of 16 KiB stay in the L1 cache.
 pub const FRAME_PAYLOAD_MAX: usize = (16 << 10) - HEADER_BYTES;
 
+/// Returns a GoAway, for a connection that ends before it has a session. Every engine speaks it.
+pub const fn go_away(code: u32) -> [u8; HEADER_BYTES] {
+    Header::go_away(code).encode()
+}
+
 /// Limits and intervals of a session.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -54,6 +54,25 @@ fn a_burst_passes_then_the_rate_applies() {
 }
 
 #[test]
+fn several_tokens_are_taken_together_or_none_and_a_bucket_is_refilled() {
+    let mut rates = rates(1.0, 4);
+    let (peer, other) = (address("192.0.2.1"), address("2001:db8::1"));
+    assert_eq!(rates.take_many(peer, 3, SECOND), Ok(()));
+    assert_eq!(rates.take_many(peer, 2, SECOND).unwrap_err().left, 1);
+    assert_eq!(rates.take_many(peer, 1, SECOND), Ok(()));
+    assert_eq!(rates.take_many(peer, u32::MAX, SECOND).unwrap_err().left, 0);
+    // Half a token is none.
+    let early = SECOND + SECOND / 2;
+    assert_eq!(rates.take(peer, early).unwrap_err().left, 0);
+    assert_eq!(drain(&mut rates, other, SECOND), 4);
+    rates.refill(peer);
+    assert_eq!(drain(&mut rates, peer, SECOND), 4);
+    assert_eq!(drain(&mut rates, other, SECOND), 0);
+    rates.refill_all();
+    assert_eq!(drain(&mut rates, other, SECOND), 4);
+}
+
+#[test]
 fn the_defaults_apply_to_addresses_customers_and_sites() {
     let mut rates = Rates::new(&RateLimits::default());
     assert_eq!(drain(&mut rates, address("192.0.2.1"), SECOND), 16);
@@ -69,6 +88,7 @@ fn the_defaults_apply_to_addresses_customers_and_sites() {
         network: network("2001:db8:1::/48"),
         per_second: 25.0,
         burst: 80,
+        left: 0,
     };
     assert_eq!(refusal, expected);
     assert_eq!(drain(&mut rates, address("2001:db8:1::1"), 2 * SECOND), 5);

@@ -1,7 +1,7 @@
-/** Networks in CIDR notation, and entries of the allowlist. */
+/** Networks in CIDR notation, and entries of lists of them. */
 import { misuse } from '../base/arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
-import { peerText } from '../identity/peer-id.ts'
+import { peerText } from './peer-id.ts'
 
 // Not imported: importing the package must not load avoidable Node.js modules.
 const { isIPv4, isIPv6 } = process.getBuiltinModule('node:net')
@@ -35,12 +35,11 @@ const MAPPED_BITS = 96
 
 /** Returns the network of CIDR notation, or of one address. Throws `InvalidParametersError` naming `name` otherwise. */
 export function parseNetwork(value: unknown, name: string): Network {
-  const [, address, prefix] = match(value, CIDR)
-  const network = networkOf(address, prefix)
-  if (network === undefined) {
+  const written = cidrIn(value)
+  if (written === undefined) {
     throw misuse(name, 'an IP address or a network such as 192.0.2.0/24', value)
   }
-  return network
+  return Object.freeze(networkOf(written))
 }
 
 /**
@@ -49,13 +48,30 @@ export function parseNetwork(value: unknown, name: string): Network {
  * Throws `InvalidParametersError` naming `name` otherwise. A port is refused: that of an inbound connection varies.
  */
 export function parseAllowed(value: unknown, name: string): AllowedNetwork {
-  const [, family, address, prefix, peer] = match(value, MULTIADDR)
-  const network = family === undefined ? networkOfCidr(value) : networkOf(address, prefix, family)
-  if (network === undefined) {
+  const written = writtenIn(value)
+  if (written === undefined) {
     const forms = '192.0.2.0/24 or /ip4/192.0.2.0/ipcidr/24/p2p/<peer id>'
     throw misuse(name, `an IP address, a network or a multiaddr, such as ${forms}`, value)
   }
-  return Object.freeze({ ...network, peer: peer === undefined ? undefined : namedPeer(peer, name) })
+  const { peer } = written
+  const allowed = peer === undefined ? undefined : namedPeer(peer, name)
+  return Object.freeze({ ...networkOf(written), peer: allowed })
+}
+
+/**
+ * Returns an entry of a list of hosts in CIDR notation, as it is written: an address or a network, also as a multiaddr.
+ * The native side has its canonical form, which takes longer here than everything else: there may be a million of them.
+ *
+ * Throws `InvalidParametersError` naming `name` otherwise. A peer is refused: hosts are judged before it is known.
+ */
+export function parseHosts(value: unknown, name: string): string {
+  const isMultiaddr = typeof value === 'object' && value !== null && 'getComponents' in value
+  const written = writtenIn(isMultiaddr ? String(value) : value)
+  if (written === undefined || written.peer !== undefined) {
+    const forms = '192.0.2.0/24 or /ip4/192.0.2.0/ipcidr/24'
+    throw misuse(name, `an IP address, a network or a multiaddr of one, such as ${forms}`, value)
+  }
+  return `${written.address}/${written.prefix}`
 }
 
 /** Returns the canonical text of a peer id. Throws `InvalidParametersError` naming `name` if it is none. */
@@ -73,35 +89,51 @@ export function networkText({ address, prefix }: Network): string {
   return `${address}/${prefix}`
 }
 
-function networkOfCidr(value: unknown): Network | undefined {
+/** An address or a network as it is written: in either family, and with bits behind the prefix. */
+interface Written {
+  readonly address: string
+  readonly family: 4 | 6
+  readonly prefix: number
+  readonly peer: string | undefined
+}
+
+/** Returns what is written in CIDR notation or as a multiaddr; undefined for any other value. */
+function writtenIn(value: unknown): Written | undefined {
+  const [, family, address, prefix, peer] = match(value, MULTIADDR)
+  if (family === undefined) return cidrIn(value)
+  const written = writtenAs(address, prefix, peer)
+  return `${written?.family}` === family ? written : undefined
+}
+
+function cidrIn(value: unknown): Written | undefined {
   const [, address, prefix] = match(value, CIDR)
-  return networkOf(address, prefix)
+  return writtenAs(address, prefix)
 }
 
 function match(value: unknown, form: RegExp): readonly (string | undefined)[] {
   return (typeof value === 'string' && form.exec(value)) || []
 }
 
-function networkOf(
+function writtenAs(
   address: string | undefined,
   prefix: string | undefined,
-  family?: string
-): Network | undefined {
+  peer?: string
+): Written | undefined {
   if (address === undefined) return undefined
-  const words = wordsOf(address)
-  if (words === undefined) return undefined
-  const isV4 = isIPv4(address)
-  if (family !== undefined && family !== (isV4 ? '4' : '6')) return undefined
-  const width = ADDRESS_BITS[isV4 ? 4 : 6]
+  const family = isIPv4(address) ? 4 : 6
+  if (family === 6 && !isIPv6(address)) return undefined
+  const width = ADDRESS_BITS[family]
   const bits = prefix === undefined ? width : Number(prefix)
-  if (bits > width) return undefined
-  return Object.freeze(masked(words, isV4 ? bits + MAPPED_BITS : bits))
+  return bits > width ? undefined : { address, family, prefix: bits, peer }
 }
 
-/** Returns the eight words of an address of either family; undefined if it is not one. */
-function wordsOf(address: string): number[] | undefined {
-  const text = isIPv4(address) ? `::ffff:${address}` : address
-  if (!isIPv6(text)) return undefined
+function networkOf({ address, family, prefix }: Written): Network {
+  const words = wordsOf(family === 4 ? `::ffff:${address}` : address)
+  return masked(words, family === 4 ? prefix + MAPPED_BITS : prefix)
+}
+
+/** Returns the eight words of an address of IPv6. */
+function wordsOf(text: string): number[] {
   // Canonical text holds no dotted part, and at most one gap.
   const [head = '', tail] = canonical(text).split('::')
   const before = numbersOf(head)

@@ -1,0 +1,313 @@
+//! Questions about connections that are being set up, which JavaScript answers.
+//!
+//! JavaScript is notified once until it takes them, however many there are. A question ends with its
+//! answer, or when its connection is given up: there are no more of them than connections that are
+//! being set up, which the limits of the transient scope bound.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ferroswarm_secure::{PeerId, SecuredPeer, Security};
+use multiaddr::Multiaddr;
+use tokio::sync::oneshot;
+
+use crate::command::ConnectError;
+use crate::connection::Direction;
+use crate::hub::{Hub, Ready};
+use crate::sync::Mutex;
+use crate::transport::RawConnection;
+
+/// A moment at which JavaScript may refuse a connection; the number is its bit in the mask of hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Hook {
+    /// A remote has connected; nothing is known but addresses.
+    Accept = 1,
+    /// The remote is authenticated.
+    Secured = 2,
+    /// The muxer is negotiated, and nobody knows of the connection yet.
+    Upgraded = 4,
+}
+
+/// What JavaScript is asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The hook.
+    pub hook: Hook,
+    /// Request of the dial or the upgrade; 0 for a connection that a listener has accepted.
+    pub request: u32,
+    /// Which side has opened the connection.
+    pub direction: Direction,
+    /// Local address.
+    pub local: Multiaddr,
+    /// Address of the remote.
+    pub remote: Multiaddr,
+    /// The remote, once it is authenticated.
+    pub peer: Option<PeerId>,
+    /// The security protocol, of [`Hook::Upgraded`].
+    pub security: Option<Security>,
+    /// Protocol id of the muxer, of [`Hook::Upgraded`].
+    pub muxer: Option<Box<str>>,
+}
+
+/// The reason of a refusal; `None` allows.
+type Answer = Option<Box<str>>;
+
+#[derive(Default)]
+struct State {
+    /// Number of the next question.
+    next: u64,
+    /// Those that JavaScript has not taken, oldest first.
+    untaken: BTreeMap<u64, Question>,
+    /// Those that are not answered.
+    open: HashMap<u64, oneshot::Sender<Answer>>,
+    /// JavaScript is notified, and has not taken any since.
+    is_announced: bool,
+}
+
+/// Open questions of one node.
+#[derive(Default)]
+pub(crate) struct Questions {
+    hooks: u32,
+    state: Mutex<State>,
+}
+
+impl Questions {
+    pub(super) fn new(hooks: u32) -> Self {
+        Self {
+            hooks,
+            state: Mutex::default(),
+        }
+    }
+
+    const fn asks(&self, hook: Hook) -> bool {
+        self.hooks & hook as u32 != 0
+    }
+
+    pub(super) fn take(&self) -> Vec<(u64, Question)> {
+        let mut state = self.state.lock();
+        state.is_announced = false;
+        std::mem::take(&mut state.untaken).into_iter().collect()
+    }
+
+    pub(super) fn answer(&self, ticket: u64, refusal: Answer) -> bool {
+        let answered = self.state.lock().open.remove(&ticket);
+        answered.is_some_and(|answered| answered.send(refusal).is_ok())
+    }
+
+    /// Adds a question; the second value is whether JavaScript is to be notified.
+    fn open(&self, question: Question) -> (Ticket<'_>, bool) {
+        let (sender, answer) = oneshot::channel();
+        let mut state = self.state.lock();
+        let number = state.next;
+        state.next += 1;
+        state.untaken.insert(number, question);
+        state.open.insert(number, sender);
+        let is_first = !std::mem::replace(&mut state.is_announced, true);
+        let ticket = Ticket {
+            questions: self,
+            number,
+            answer,
+        };
+        (ticket, is_first)
+    }
+
+    /// Numbers of questions that are not taken, and not answered.
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.untaken.len(), state.open.len())
+    }
+}
+
+/// The wait for an answer. Dropping it ends the question.
+struct Ticket<'a> {
+    questions: &'a Questions,
+    number: u64,
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        let mut state = self.questions.state.lock();
+        state.untaken.remove(&self.number);
+        state.open.remove(&self.number);
+    }
+}
+
+/// Asks the hooks about one connection.
+pub(crate) struct Asker<'a> {
+    pub(crate) questions: &'a Questions,
+    pub(crate) hub: &'a Hub,
+    /// Its node.
+    pub(crate) node: u32,
+    /// Request of its dial or upgrade; 0 if there is none.
+    pub(crate) request: u32,
+    pub(crate) direction: Direction,
+    pub(crate) raw: &'a RawConnection,
+}
+
+impl Asker<'_> {
+    /// Returns whether JavaScript answers a hook.
+    pub(crate) const fn asks(&self, hook: Hook) -> bool {
+        self.questions.asks(hook)
+    }
+
+    /// Asks whether an inbound connection may be upgraded; the dialer of others knows their address.
+    ///
+    /// # Errors
+    /// [`ConnectError::Gated`].
+    pub(crate) async fn accept(&self) -> Result<(), ConnectError> {
+        if self.direction == Direction::Outbound {
+            return Ok(());
+        }
+        self.ask(Hook::Accept, None, None, None).await
+    }
+
+    /// Asks about the peer of a secured connection.
+    ///
+    /// # Errors
+    /// [`ConnectError::Gated`].
+    pub(crate) async fn secured(&self, peer: PeerId) -> Result<(), ConnectError> {
+        self.ask(Hook::Secured, Some(peer), None, None).await
+    }
+
+    /// Asks about a connection that is ready to be announced.
+    ///
+    /// # Errors
+    /// [`ConnectError::Gated`].
+    pub(crate) async fn upgraded(
+        &self,
+        peer: &SecuredPeer,
+        muxers: &[Box<str>],
+    ) -> Result<(), ConnectError> {
+        // A node has one.
+        let muxer = muxers.first().cloned();
+        self.ask(Hook::Upgraded, Some(peer.id), Some(peer.security), muxer)
+            .await
+    }
+
+    async fn ask(
+        &self,
+        hook: Hook,
+        peer: Option<PeerId>,
+        security: Option<Security>,
+        muxer: Option<Box<str>>,
+    ) -> Result<(), ConnectError> {
+        if !self.asks(hook) {
+            return Ok(());
+        }
+        let (mut ticket, is_first) = self.questions.open(Question {
+            hook,
+            request: self.request,
+            direction: self.direction,
+            local: self.raw.local.clone(),
+            remote: self.raw.remote.clone(),
+            peer,
+            security,
+            muxer,
+        });
+        if is_first {
+            self.hub.queue(Ready::GateQuestions { node: self.node });
+            self.hub.announce();
+        }
+        match (&mut ticket.answer).await {
+            Ok(None) => Ok(()),
+            Ok(Some(reason)) => Err(ConnectError::Gated(reason)),
+            // The sender is dropped with its answer, or by this ticket.
+            Err(_) => Err(ConnectError::Internal),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::live::Bell;
+    use crate::sync::Arc;
+    use crate::transport::memory;
+
+    const ALL: u32 = 7;
+
+    fn asker<'a>(
+        questions: &'a Questions,
+        hub: &'a Hub,
+        raw: &'a RawConnection,
+        direction: Direction,
+    ) -> Asker<'a> {
+        Asker {
+            questions,
+            hub,
+            node: 3,
+            request: 0,
+            direction,
+            raw,
+        }
+    }
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn questions_are_announced_once_and_answered_by_their_tickets() {
+        let hub = Hub::new(Box::new(Bell(Arc::default())));
+        let (raw, _remote) = memory::connected(16);
+        let questions = Questions::new(ALL);
+        let asker = asker(&questions, &hub, &raw, Direction::Inbound);
+        let mut first = pin!(asker.accept());
+        let mut second = pin!(asker.accept());
+        assert!(poll(first.as_mut()).is_pending());
+        assert!(poll(second.as_mut()).is_pending());
+        assert!(matches!(hub.take(), Some(Ready::GateQuestions { node: 3 })));
+        assert!(hub.take().is_none());
+        let taken = questions.take();
+        let tickets: Vec<u64> = taken.iter().map(|(ticket, _)| *ticket).collect();
+        assert_eq!(tickets, [0, 1]);
+        assert_eq!(taken[0].1.remote, raw.remote);
+        assert!(questions.answer(1, Some("not today".into())));
+        assert!(questions.answer(0, None));
+        assert!(matches!(poll(first), Poll::Ready(Ok(()))));
+        match poll(second) {
+            Poll::Ready(Err(ConnectError::Gated(reason))) => assert_eq!(&*reason, "not today"),
+            other => panic!("expected a refusal, found {other:?}"),
+        }
+        assert!(!questions.answer(0, None));
+        assert_eq!(questions.counts(), (0, 0));
+    }
+
+    #[test]
+    fn a_connection_that_is_given_up_leaves_no_question() {
+        let hub = Hub::new(Box::new(Bell(Arc::default())));
+        let (raw, _remote) = memory::connected(16);
+        let questions = Questions::new(ALL);
+        let asker = asker(&questions, &hub, &raw, Direction::Inbound);
+        let mut waiting = Box::pin(asker.accept());
+        assert!(poll(waiting.as_mut()).is_pending());
+        assert_eq!(questions.counts(), (1, 1));
+        drop(waiting);
+        assert_eq!(questions.counts(), (0, 0));
+        assert_eq!(questions.take().len(), 0);
+        let mut taken = Box::pin(asker.accept());
+        assert!(poll(taken.as_mut()).is_pending());
+        let (ticket, _) = questions.take().remove(0);
+        drop(taken);
+        assert!(!questions.answer(ticket, None));
+        assert_eq!(questions.counts(), (0, 0));
+    }
+
+    #[test]
+    fn nothing_is_asked_for_a_hook_that_javascript_lacks_or_for_the_accept_of_a_dial() {
+        let hub = Hub::new(Box::new(Bell(Arc::default())));
+        let (raw, _remote) = memory::connected(16);
+        let questions = Questions::new(Hook::Secured as u32);
+        let inbound = asker(&questions, &hub, &raw, Direction::Inbound);
+        assert!(matches!(poll(pin!(inbound.accept())), Poll::Ready(Ok(()))));
+        let questions = Questions::new(ALL);
+        let outbound = asker(&questions, &hub, &raw, Direction::Outbound);
+        assert!(matches!(poll(pin!(outbound.accept())), Poll::Ready(Ok(()))));
+        assert!(hub.take().is_none());
+    }
+}
