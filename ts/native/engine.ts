@@ -130,6 +130,7 @@ export class Engine {
 
   #draining = false
   #batch = 0
+  #dispatched = 0
   #budget = TURN_POINTS
   #deferred = new Set<StreamSink>()
   #nextRequest = 1
@@ -161,6 +162,16 @@ export class Engine {
     return this.#batch
   }
 
+  /** Number of records dispatched so far. */
+  get dispatched(): number {
+    return this.#dispatched
+  }
+
+  /** Number of commands in flight. */
+  get commandsInFlight(): number {
+    return this.#commands.size
+  }
+
   /**
    * Calls `then` once pending events are delivered: a timeout must not override an earlier completion, however long the
    * application has blocked the event loop.
@@ -186,6 +197,7 @@ export class Engine {
       for (let drains = 0; drains < DRAINS_MAX; drains += 1) {
         const count = this.hot.drain(this.#records)
         for (let index = 0; index < count; index += 1) this.#take(index * RECORD_WORDS)
+        this.#dispatched += count
         if (count + RECORDS_PER_ENTRY <= RECORDS_MAX) return
       }
       setImmediate(() => this.drain())

@@ -1,13 +1,20 @@
 /** The connections of a swarm over muxers of the application. */
-import { aborted } from '../base/abort.ts'
+import { aborted, isAborted } from '../base/abort.ts'
 import { oneOf } from '../base/arguments.ts'
 import { ConnectionCore } from '../connection/core.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionDirection, ConnectionFacts } from '../connection/facts.ts'
 import type { ConnectionHost } from '../connection/host.ts'
 import type { Connection } from '../connection.ts'
-import { InvalidParametersError, MuxerClosedError } from '../errors.ts'
-import { NO_ADDRESS } from '../identity/address.ts'
+import { ConnectionErrorCode } from '../constants.ts'
+import {
+  InvalidParametersError,
+  MuxerClosedError,
+  ResourceLimitExceededError,
+  StateError,
+  UnexpectedPeerError
+} from '../errors.ts'
+import { type AddrLike, NO_ADDRESS } from '../identity/address.ts'
 import { type AddConnectionOptions, AddedFacts } from '../muxer/added.ts'
 import type { InboundHost } from '../muxer/inbound.ts'
 import type { MuxedConn } from '../muxer/muxed.ts'
@@ -20,9 +27,14 @@ import type {
   ResourceScopeSpan,
   SwarmResourceManager
 } from '../resource-manager/interfaces.ts'
+import type { TransportConn } from '../transport/transport.ts'
+import type { UpgradeReports } from '../upgrade/under-way.ts'
 
 /** The swarm's interface to these connections. */
-export interface AddedConnectionsHost extends Omit<ConnectionHost, 'admission'>, InboundHost {
+export interface AddedConnectionsHost
+  extends Omit<ConnectionHost, 'admission'>,
+    InboundHost,
+    Pick<UpgradeReports, 'connectionRefused' | 'upgradeFailed'> {
   readonly admission: Admission | undefined
   readonly resourceManager: SwarmResourceManager
   /** Lists and announces a connection; `done` is called in between. */
@@ -33,6 +45,15 @@ export interface AddedConnectionsHost extends Omit<ConnectionHost, 'admission'>,
   ): void
   /** Lists a connection again, if it was removed. */
   listAgain(core: ConnectionCore): void
+}
+
+/** A dial that waits for a connection of a transport. */
+interface Dialled {
+  readonly peer: string | undefined
+  /** Aborted when nobody waits any more. */
+  readonly signal: AbortSignal
+  /** Called before anybody else hears of the connection. */
+  onConnection(connection: Connection): void
 }
 
 const aDirection = oneOf('inbound', 'outbound', 'unknown')
@@ -58,9 +79,7 @@ export class AddedConnections implements MuxedConnections {
     const host = this.#host
     aDirection(direction, 'direction')
     const facts = new AddedFacts(muxed, direction, options)
-    if (facts.remotePeer === host.swarm.peerId.toString()) {
-      throw new InvalidParametersError('the remote peer of the muxed connection is this swarm')
-    }
+    this.#assertOther(facts)
     const known = added.get(muxed)
     if (known !== undefined) {
       const core = connectionFacade.coreOf(known)
@@ -71,15 +90,32 @@ export class AddedConnections implements MuxedConnections {
       host.listAgain(core)
       return known
     }
+    return this.#add(muxed, facts, options?.scope)
+  }
+
+  /** Charges a muxed connection, to `given` if that is set, and announces it. Throws the refusal. */
+  #add(
+    muxed: MuxedConn,
+    facts: ConnectionFacts,
+    given: ResourceScopeSpan | undefined,
+    dial?: Dialled
+  ): Connection {
+    const host = this.#host
     if (muxed.isClosed) throw new MuxerClosedError('the muxed connection is closed')
-    const scope = options?.scope ?? charged(facts, host.resourceManager)
+    const scope = given ?? charged(facts, host.resourceManager)
     const charge = host.admission?.chargeConnection(facts)
     if (charge instanceof Error) {
       // The application's scope stays its own.
-      if (scope !== options?.scope) scope.done()
+      if (scope !== given) scope.done()
       throw charge
     }
-    return this.#announce(muxed, facts, scope, charge)
+    if (dial?.signal.aborted === true) {
+      // Maybe by the manager, while it was asked.
+      charge?.done()
+      scope.done()
+      throw aborted(dial.signal)
+    }
+    return this.#announce(muxed, facts, scope, charge, dial?.onConnection)
   }
 
   /** Adds a connection that a muxer of the application has made of a duplex, see `muxer/muxed-upgrade.ts`. */
@@ -94,6 +130,78 @@ export class AddedConnections implements MuxedConnections {
       throw aborted(signal)
     }
     this.#announce(muxed, facts, scope, charge, done)
+  }
+
+  /** Adds a connection that a transport has dialled; `onConnection` is called before anybody else hears of it. */
+  async dialled(
+    conn: TransportConn,
+    peer: string | undefined,
+    { addr, signal }: { readonly addr: string; readonly signal: AbortSignal },
+    onConnection: (connection: Connection) => void
+  ): Promise<Connection> {
+    return this.#opened(conn, 'outbound', addr, { peer, signal, onConnection })
+  }
+
+  /** Adds a connection that a remote has opened by a transport. */
+  accept(conn: TransportConn, remoteAddr: AddrLike | undefined): void {
+    try {
+      this.#opened(conn, 'inbound', remoteAddr)
+    } catch (err) {
+      this.#host.debug('a connection of a transport was not accepted', err)
+    }
+  }
+
+  /** Adds a connection of a transport, or closes it and throws. */
+  #opened(
+    conn: TransportConn,
+    direction: 'inbound' | 'outbound',
+    remoteAddr: AddrLike | undefined,
+    dial?: Dialled
+  ): Connection {
+    const host = this.#host
+    const { remotePeer, localAddr, security, muxer } = conn
+    let address = NO_ADDRESS
+    try {
+      if (isAborted(host.signal)) throw new StateError('the swarm is closed')
+      if (added.has(conn)) throw new InvalidParametersError('the muxed connection is in use')
+      const given = { remotePeer, remoteAddr, localAddr, security, muxer }
+      const facts = new AddedFacts(conn, direction, given)
+      address = facts.remoteAddress
+      this.#assertOther(facts)
+      if (dial?.peer !== undefined && facts.remotePeer !== dial.peer) {
+        throw new UnexpectedPeerError(`expected ${dial.peer}, found ${facts.remotePeer}`)
+      }
+      return this.#add(conn, facts, undefined, dial)
+    } catch (err) {
+      // The checks, and the accounting, throw errors.
+      const error = err as Error
+      if (error instanceof ResourceLimitExceededError) {
+        host.connectionRefused(error, address, direction)
+      } else {
+        host.upgradeFailed({ direction, address, stage: 'security', error })
+      }
+      this.#refuse(conn, error)
+      throw error
+    }
+  }
+
+  #assertOther({ remotePeer }: ConnectionFacts): void {
+    if (remotePeer === this.#host.swarm.peerId.toString()) {
+      throw new InvalidParametersError('the remote peer of the muxed connection is this swarm')
+    }
+  }
+
+  #refuse(conn: TransportConn, error: Error): void {
+    // Someone else's.
+    if (added.has(conn)) return
+    const { NoError, ResourceLimitExceeded, Shutdown } = ConnectionErrorCode
+    const isLimit = error instanceof ResourceLimitExceededError
+    const code = isLimit ? ResourceLimitExceeded : isAborted(this.#host.signal) ? Shutdown : NoError
+    // A transport may throw, or return no promise.
+    const closed = (async () => await conn.closeWithError(code))()
+    closed.catch((err) =>
+      this.#host.onFailure(err, conn, 'a transport failed to close a connection')
+    )
   }
 
   #announce(

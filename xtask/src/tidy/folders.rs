@@ -27,7 +27,7 @@ const PARTS: &str = "
     upgrade: base native identity io | resource-manager connection dial
     muxer: base native identity io secure resource-manager stream connection diagnostics negotiation connection.ts upgrade
     dns: base native identity diagnostics
-    transport: base identity | io dial
+    transport: base identity | io dial muxer
     dial: base native identity connection diagnostics connection.ts transport | dns io
     protocols: base identity io connection connection.ts
     swarm: base native identity resource-manager stream stream.ts connection diagnostics negotiation connection.ts \
