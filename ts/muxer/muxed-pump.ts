@@ -4,7 +4,7 @@
  * Reads ahead of the application by at most 256 KiB. Writes wait in the slot while the muxed stream's `write` is
  * pending.
  */
-import { NOTHING, unshared } from '../base/bytes.ts'
+import { copyOut, NOTHING, unshared } from '../base/bytes.ts'
 import { StreamState } from '../constants.ts'
 import { streamCounters } from '../native/counters.ts'
 import {
@@ -157,9 +157,10 @@ export class MuxedPump implements StreamPump {
       let hasMore = true
       while (hasMore) {
         this.#hasOrders = false
-        const buffer = new Uint8Array(CHUNK_BYTES)
-        const { count, more } = this.#take(buffer)
-        if (count > 0 && !this.#discardsWrites) await this.muxed.write(buffer.subarray(0, count))
+        const { scratch } = this.#core.engine
+        const { count, more } = this.#take(scratch)
+        // A copy: most writes are small, and the muxer keeps the memory until it has accepted the bytes.
+        if (count > 0 && !this.#discardsWrites) await this.muxed.write(copyOut(scratch, count))
         hasMore = more || this.#hasOrders
       }
       if (this.#isEndPending && !this.#discardsWrites) {

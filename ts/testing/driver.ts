@@ -5,6 +5,7 @@
  * no record has been dispatched and no packet is to be sent. Microtasks need no count, as Node runs them all between two
  * callbacks. What waits for real I/O or for a timer of Node.js is not seen: it is outside the simulation.
  */
+import { misuse } from '../base/arguments.ts'
 import { StateError, TimeoutError } from '../errors.ts'
 import type { Engine } from '../native/engine.ts'
 import type { VirtualClock } from './virtual-clock.ts'
@@ -48,8 +49,15 @@ export class Driver {
 
   /** Resolves when `isReached` returns true, which is asked at each point of time; rejects after `ms` milliseconds. */
   until(isReached: () => boolean, ms: number): Promise<void> {
+    const asked = (): boolean => {
+      const answer: unknown = isReached()
+      // A promise would be taken for true.
+      if (typeof answer !== 'boolean')
+        throw misuse('the result of predicate', 'true or false', answer)
+      return answer
+    }
     const late = (): Error => new TimeoutError(`not within ${ms} ms of virtual time`)
-    return this.#reach(isReached, this.#clock.now() + ms, late)
+    return this.#reach(asked, this.#clock.now() + ms, late)
   }
 
   /** Resolves or rejects as `promise` does, while time passes; rejects after `ms` milliseconds. */

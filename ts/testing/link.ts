@@ -1,35 +1,7 @@
 /** The links of a simulated network: how long a packet takes from one node to another, and whether it arrives at all. */
-import {
-  aDuration,
-  type Check,
-  checkOptions,
-  misuse,
-  type OptionChecks
-} from '../base/arguments.ts'
-import { TIMER_MS_MAX } from '../base/clock.ts'
+import { checkOptions } from '../base/arguments.ts'
 import type { Half } from './half.ts'
-
-/** The properties of a link, the same in both directions. All optional. */
-export interface LinkOptions {
-  /** Milliseconds of a packet in one direction. Defaults to 10. */
-  latency?: number
-  /** Up to so many more milliseconds, drawn for each packet, in whole microseconds. Packets keep their order. Defaults to 0. */
-  jitter?: number
-  /** Bytes per second in each direction, shared by the connections of the link; `Infinity` for no bound, the default. */
-  bandwidth?: number
-  /** Probability that a dial is answered by a reset instead of a connection. Defaults to 0. */
-  dialFailure?: number
-  /**
-   * Losses per hour of a connection: the time until one is lost is drawn at its beginning, from an exponential
-   * distribution. Both ends see a reset. Defaults to 0.
-   */
-  lossPerHour?: number
-  /**
-   * Milliseconds after which the connections across a partition are lost, as by the keepalive of a muxer: until then they
-   * wait for {@link SimulatedNetwork.heal}. Defaults to 40,000.
-   */
-  stallTimeout?: number
-}
+import { LINK_CHECKS, type LinkOptions } from './options.ts'
 
 /** The properties of a link with all defaults. */
 export type Link = Readonly<Required<LinkOptions>>
@@ -44,41 +16,6 @@ const DEFAULTS: Link = Object.freeze({
   // That of the keepalive of yamux: a ping after 30 s, whose answer is awaited for 10 s.
   stallTimeout: 40_000
 })
-
-const aFiniteDuration: Check = (value, name) => {
-  aDuration(value, name)
-  if (value === Number.POSITIVE_INFINITY) {
-    throw misuse(name, `a duration of 0 to ${TIMER_MS_MAX} ms`, value)
-  }
-}
-
-const aProbability: Check = (value, name) => {
-  if (typeof value !== 'number' || !(value >= 0 && value <= 1)) {
-    throw misuse(name, 'a probability between 0 and 1', value)
-  }
-}
-
-const aRate: Check = (value, name) => {
-  if (typeof value !== 'number' || !(value >= 0) || value === Number.POSITIVE_INFINITY) {
-    throw misuse(name, 'a number of 0 or more', value)
-  }
-}
-
-const aBandwidth: Check = (value, name) => {
-  if (typeof value !== 'number' || !(value > 0)) {
-    throw misuse(name, 'bytes per second, more than 0', value)
-  }
-}
-
-/** Checks of the properties of a link, for the options that include them. */
-export const LINK_CHECKS: OptionChecks<LinkOptions> = {
-  latency: aFiniteDuration,
-  jitter: aFiniteDuration,
-  bandwidth: aBandwidth,
-  dialFailure: aProbability,
-  lossPerHour: aRate,
-  stallTimeout: aFiniteDuration
-}
 
 /** Returns the properties of a link that `options` change. Throws `InvalidParametersError`. */
 export function linkOf(options: LinkOptions, base: Link = DEFAULTS): Link {

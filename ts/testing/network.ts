@@ -1,19 +1,6 @@
 /** The simulated network. */
-import {
-  aBoolean,
-  aDuration,
-  aFunction,
-  anArray,
-  aString,
-  type Check,
-  checkOptions,
-  integer,
-  misuse,
-  type OptionChecks,
-  objectWith
-} from '../base/arguments.ts'
+import { aFunction, anArray, aString, checkOptions, misuse, objectWith } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
-import { TIMER_MS_MAX } from '../base/clock.ts'
 import { InvalidParametersError, StateError } from '../errors.ts'
 import { environment } from '../native/environment.ts'
 import type { SwarmOptions } from '../swarm/options.ts'
@@ -21,8 +8,20 @@ import type { Swarm } from '../swarm.ts'
 import type { SimulatedConn } from './conn.ts'
 import { Driver } from './driver.ts'
 import type { Half } from './half.ts'
-import { LINK_CHECKS, type Link, type LinkOptions, linkOf, Path } from './link.ts'
-import { type NodeOptions, SimulatedNode } from './node.ts'
+import { type Link, linkOf, Path } from './link.ts'
+import { SimulatedNode } from './node.ts'
+import {
+  aFiniteDuration,
+  type LinkOptions,
+  type NodeOptions,
+  PARTITION_CHECKS,
+  type PartitionOptions,
+  SIMULATION_CHECKS,
+  type SimulationOptions,
+  TRACE_EVENTS,
+  WITHIN_CHECKS,
+  type WithinOptions
+} from './options.ts'
 import { randomOf } from './random.ts'
 import { Trace, type TraceEvent, type TraceEventName } from './trace.ts'
 import type { Places, Station } from './transport.ts'
@@ -31,49 +30,8 @@ import { EPOCH_MS, VirtualClock } from './virtual-clock.ts'
 /** Nodes of a network: each has a thread and some 200 KiB. */
 const NODES_MAX = 10_000
 
-/** Events that the trace keeps by default, some MB. */
-const TRACE_EVENTS = 10_000
-const TRACE_EVENTS_MAX = 10_000_000
-
 /** Milliseconds of virtual time that `until` and `run` wait by default, as a dial does. */
 const WITHIN_MS = 60_000
-
-/** Options of {@link simulate}: the seed, and the properties of links that {@link SimulatedNetwork.link} does not set. */
-export interface SimulationOptions extends LinkOptions {
-  /** Whatever is random follows from it: identities, jitter, losses, and the `random` of the swarms. Defaults to 0. */
-  seed?: number
-  /** Number of the latest events that {@link SimulatedNetwork.trace} returns. Defaults to 10,000. */
-  traceEvents?: number
-}
-
-/** Options of {@link SimulatedNetwork.partition}. */
-export interface PartitionOptions {
-  /** Whether only packets from the first group to the second are stopped. Defaults to false: both directions. */
-  oneWay?: boolean
-}
-
-/** Options of {@link SimulatedNetwork.until} and {@link SimulatedNetwork.run}. */
-export interface WithinOptions {
-  /** Milliseconds of virtual time after which the call rejects with `TimeoutError`. Defaults to 60,000. */
-  within?: number
-}
-
-const SIMULATION_CHECKS: OptionChecks<SimulationOptions> = {
-  ...LINK_CHECKS,
-  seed: integer(Number.MIN_SAFE_INTEGER),
-  traceEvents: integer(0, TRACE_EVENTS_MAX)
-}
-
-const PARTITION_CHECKS: OptionChecks<PartitionOptions> = { oneWay: aBoolean }
-
-const aFiniteDuration: Check = (value, name) => {
-  aDuration(value, name)
-  if (value === Number.POSITIVE_INFINITY) {
-    throw misuse(name, `a duration of 0 to ${TIMER_MS_MAX} ms`, value)
-  }
-}
-
-const WITHIN_CHECKS: OptionChecks<WithinOptions> = { within: aFiniteDuration }
 
 const aPromise = objectWith('then')
 
@@ -322,9 +280,11 @@ export class SimulatedNetwork implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const swarms = Array.from(this.#nodes.values(), ({ latest }) => latest)
-    const closed = swarms.map((swarm) => swarm?.close({ drainTimeout: 0 }))
-    await this.#driver.outcome(Promise.all(closed), WITHIN_MS)
+    for (const { latest } of this.#nodes.values()) {
+      if (latest === undefined) continue
+      // One after another: how long the native thread of each takes to end is a matter of real time.
+      await this.#driver.outcome(latest.close({ drainTimeout: 0 }), WITHIN_MS)
+    }
   }
 
   #add(name: string, options: NodeOptions): SimulatedNode {
@@ -342,6 +302,7 @@ export class SimulatedNetwork implements AsyncDisposable {
       clock: this.#clock,
       places: this.#places,
       record: (event, remote, detail) => this.#record(event, name, remote, detail),
+      assertOpen: () => this.#assertOpen(),
       nameOf: (address) => this.#nameOf(address)
     })
     this.#nodes.set(name, node)

@@ -1,12 +1,12 @@
 /** A node of a simulated network: what stays the same across its restarts, and the swarm that it runs. */
-import { anObject } from '../base/arguments.ts'
 import type { Connection } from '../connection.ts'
-import { InvalidParametersError, StateError } from '../errors.ts'
+import { StateError } from '../errors.ts'
 import type { Service } from '../protocols/services.ts'
 import type { Notifiee } from '../swarm/notifiee.ts'
 import type { SwarmOptions } from '../swarm/options.ts'
 import { createSwarm, Swarm } from '../swarm.ts'
 import type { SimulatedConn } from './conn.ts'
+import { checkGiven, type NodeOptions } from './options.ts'
 import { keyOf, randomOf } from './random.ts'
 import type { TraceEventName } from './trace.ts'
 import { type Places, SimulatedTransport, type Station } from './transport.ts'
@@ -15,28 +15,14 @@ import type { VirtualClock } from './virtual-clock.ts'
 /** The port that every node listens at, as is usual. */
 const PORT = 4_001
 
-/** Options that the network gives to its swarms, and those of sockets and bytes that a simulation does not have. */
-const NOT_GIVEN = [
-  'clock',
-  'random',
-  'transports',
-  'privateKey',
-  'peerId',
-  'muxers',
-  'security',
-  'ioThreads',
-  'busyPoll'
-] as const
-
-/** Options of a node: those of a swarm but for what the network sets, and for what it does not have. */
-export type NodeOptions = Omit<SwarmOptions, (typeof NOT_GIVEN)[number]>
-
 /** The network of a node. */
 export interface NodeHost {
   readonly seed: number
   readonly clock: VirtualClock
   readonly places: Places
   record(event: TraceEventName, remote?: string, detail?: string): void
+  /** Throws `StateError` if the network is closed. */
+  assertOpen(): void
   /** Returns the name of the node at an address; the address if there is none. */
   nameOf(address: string): string
 }
@@ -126,15 +112,19 @@ export class SimulatedNode implements Station {
 
   /** A service: it tells when a swarm starts and stops, also one that the application makes. */
   #tracker(): Service {
+    let isRunning = false
     return {
       start: (swarm) => {
+        this.#host.assertOpen()
         if (this.#isUp) throw new StateError(`the node ${this.name} runs already`)
-        this.#latest = swarm
+        isRunning = true
         this.#isUp = true
+        this.#latest = swarm
         this.#host.record('started')
         swarm.notify(this.#notifiee())
       },
       stop: () => {
+        if (!isRunning) return
         this.#isUp = false
         this.#host.record('stopped')
       }
@@ -153,12 +143,4 @@ export class SimulatedNode implements Station {
         record('closedStream', remoteOf(stream.connection), stream.protocol)
     }
   }
-}
-
-/** Refuses the options that the network sets. */
-function checkGiven(given: NodeOptions): void {
-  anObject(given, 'options')
-  const name = NOT_GIVEN.find((option) => (given as SwarmOptions)[option] !== undefined)
-  if (name === undefined) return
-  throw new InvalidParametersError(`the option ${name} is set by the simulated network`)
 }

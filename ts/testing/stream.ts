@@ -1,6 +1,7 @@
 /** The streams of simulated connections: bytes in order, within a window, both halves closed on their own. */
 import type { AbortOptions } from '../base/abort.ts'
-import { StreamClosedError, StreamEOFError, StreamResetError } from '../errors.ts'
+import { NOTHING } from '../base/bytes.ts'
+import { StreamClosedError, StreamResetError } from '../errors.ts'
 import type { MuxedStream } from '../muxer/muxed.ts'
 
 /** Bytes that a stream sends before its remote reads: the initial window of yamux. */
@@ -50,7 +51,7 @@ export class SimulatedStream implements MuxedStream {
       const [chunk] = this.#received
       if (chunk !== undefined) return this.#take(chunk, max)
       // What has arrived before the end of the connection stays readable.
-      if (this.#remoteHasClosed) throw new StreamEOFError()
+      if (this.#remoteHasClosed) return NOTHING
       if (this.#failure !== undefined) throw this.#failure
       if (this.#isReadClosed) throw new StreamClosedError()
       await waiting(options?.signal, (wake) => {

@@ -35,7 +35,7 @@ export interface TraceEvent {
   readonly detail: number | string
 }
 
-/** The trace of one simulation. */
+/** @internal The trace of one simulation. */
 export class Trace {
   readonly #hash = createHash('sha256')
   readonly #max: number

@@ -15,6 +15,9 @@ import type { Path } from './link.ts'
 const EPHEMERAL_FROM = 49_152
 const PORTS = 65_536
 
+/** Fewer than there are ephemeral ports, so that one is always free. */
+const LISTENERS_MAX = 1_024
+
 /** A node, as its transport sees it. */
 export interface Station {
   readonly name: string
@@ -109,6 +112,10 @@ export class SimulatedTransport implements Transport {
     if (host !== this.station.host || port === undefined) {
       const message = `${addr} is not an address of this node, which has ${this.station.host}`
       throw Object.assign(new Error(message), { code: 'EADDRNOTAVAIL' })
+    }
+    if (this.#listeners.size >= LISTENERS_MAX) {
+      const message = `a simulated node listens at ${LISTENERS_MAX} addresses at most`
+      throw Object.assign(new Error(message), { code: 'EMFILE' })
     }
     const bound = port === 0 ? this.#nextPort() : port
     if (this.#listeners.has(bound)) {

@@ -34,6 +34,7 @@ const PARTS: &str = "
            muxer transport dial dns protocols | upgrade io
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts muxer dial dns \
                protocols swarm upgrade | io
+    testing: base native identity swarm.ts | connection.ts muxer protocols swarm transport
     cli: native identity protocols swarm.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
               muxer transport dial dns protocols swarm upgrade swarm.ts";
