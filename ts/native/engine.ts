@@ -121,6 +121,8 @@ export class Engine {
   // Listeners that ended before they were adopted; the adoption always follows.
   readonly #listenersEnded = new Map<ListenerId, number>()
   readonly #commands = new Map<RequestId, Command>()
+  // Completed ones that are held back.
+  #held: RequestId[] | undefined
   readonly #diagnostics: DiagnosticReader
   // Bits of the levels of diagnostic facts: recorded by the logs of nodes, subscribed to on this thread, and last
   // requested from the native side.
@@ -167,9 +169,28 @@ export class Engine {
     return this.#dispatched
   }
 
-  /** Number of commands in flight. */
-  get commandsInFlight(): number {
-    return this.#commands.size
+  /**
+   * Holds completions back from now on: when a native thread has done its work is a matter of real time, on which a
+   * simulation must not depend.
+   */
+  holdCompletions(): void {
+    this.#held ??= []
+  }
+
+  /** Whether a command is in flight whose completion is not held back. */
+  get hasCommands(): boolean {
+    return this.#commands.size > (this.#held?.length ?? 0)
+  }
+
+  /**
+   * Delivers the completions held back, in the order of their commands, and further ones as they come. Returns whether
+   * there were any.
+   */
+  releaseCompletions(): boolean {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const request of held.sort((one, other) => one - other)) this.#complete(request)
+    return held.length > 0
   }
 
   /**
@@ -280,7 +301,8 @@ export class Engine {
         this.#nodes.get(a)?.onAttemptsFailed(handle as RequestId)
         return
       case RecordKind.completion:
-        this.#complete(handle as RequestId)
+        if (this.#held === undefined) this.#complete(handle as RequestId)
+        else this.#held.push(handle as RequestId)
         return
       case RecordKind.listenerClosed: {
         const listener = handle as ListenerId
@@ -393,6 +415,11 @@ export class Engine {
   /** Whether this turn of the event loop has budget for a read. */
   get hasRoom(): boolean {
     return this.#budget > 0
+  }
+
+  /** Gives this turn of the event loop a full budget, whatever has run before. */
+  renewBudget(): void {
+    this.#budget = TURN_POINTS
   }
 
   /** Runs `read` with a full budget; its reads are still charged. */

@@ -13,6 +13,12 @@ import type { VirtualClock } from './virtual-clock.ts'
 /** Turns of the event loop at one point of virtual time: those of a loop that never ends, such as one of immediates. */
 const TURNS_MAX = 100_000
 
+/** The engine, as the driver sees it. */
+type DriverEngine = Pick<
+  Engine,
+  'drain' | 'dispatched' | 'hasCommands' | 'holdCompletions' | 'releaseCompletions' | 'renewBudget'
+>
+
 /** A call that waits for virtual time to pass. */
 interface Goal {
   /** Returns whether it is reached; may throw. */
@@ -22,20 +28,45 @@ interface Goal {
   reject(err: unknown): void
 }
 
+/**
+ * Whose turn it is, of the networks of this thread: one point of time each, as what one of them does would keep the others
+ * from settling, and come between the steps of what they do.
+ */
+class Turns {
+  #isTaken = false
+  readonly #waiting: (() => void)[] = []
+
+  /** Whether another one waits. */
+  get isWanted(): boolean {
+    return this.#waiting.length > 0
+  }
+
+  async take(): Promise<void> {
+    if (this.#isTaken) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    this.#isTaken = true
+  }
+
+  pass(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#isTaken = false
+    else next()
+  }
+}
+
+const turns = new Turns()
+
 /** The driver of one simulation. */
 export class Driver {
   readonly #clock: VirtualClock
-  readonly #engine: Pick<Engine, 'drain' | 'dispatched' | 'commandsInFlight'>
+  readonly #engine: DriverEngine
   readonly #sendAll: () => boolean
   readonly #goals = new Set<Goal>()
   #isDriving = false
+  // Of timers at this point of time.
+  #rounds = 0
 
   /** `sendAll` sends the packets of this point of time; it returns whether there were any. */
-  constructor(
-    clock: VirtualClock,
-    engine: Pick<Engine, 'drain' | 'dispatched' | 'commandsInFlight'>,
-    sendAll: () => boolean
-  ) {
+  constructor(clock: VirtualClock, engine: DriverEngine, sendAll: () => boolean) {
     this.#clock = clock
     this.#engine = engine
     this.#sendAll = sendAll
@@ -95,28 +126,41 @@ export class Driver {
   /** Runs until every goal is reached. */
   async #drive(): Promise<void> {
     this.#isDriving = true
-    let rounds = 0
-    let last = this.#clock.now()
+    await turns.take()
     try {
-      for (;;) {
+      await this.#settle()
+      while (this.#goals.size > 0) {
+        // Settled, and only then: the others must not see this one at work.
+        if (turns.isWanted) {
+          turns.pass()
+          await turns.take()
+        }
+        this.#move()
         await this.#settle()
-        if (this.#clock.next > this.#clock.now() && this.#reached()) continue
-        if (this.#goals.size === 0) return
-        const now = Math.min(
-          this.#clock.next,
-          ...Array.from(this.#goals, ({ deadline }) => deadline)
-        )
-        rounds = now > last ? 0 : rounds + 1
-        if (rounds > TURNS_MAX) throw noProgress('timers of 0 ms')
-        last = now
-        this.#clock.moveTo(now, rethrow)
       }
     } catch (err) {
       for (const { reject } of this.#goals) reject(err)
       this.#goals.clear()
     } finally {
+      this.#engine.releaseCompletions()
+      turns.pass()
       this.#isDriving = false
     }
+  }
+
+  /** Moves to the next point of time. */
+  #move(): void {
+    const clock = this.#clock
+    const deadlines = Array.from(this.#goals, ({ deadline }) => deadline)
+    const next = Math.min(clock.next, ...deadlines)
+    this.#rounds = next > clock.now() ? 0 : this.#rounds + 1
+    if (this.#rounds > TURNS_MAX) {
+      this.#rounds = 0
+      throw noProgress('timers of 0 ms')
+    }
+    // What is read in one turn must not depend on what the process has read before.
+    this.#engine.renewBudget()
+    clock.moveTo(next, rethrow)
   }
 
   /** Ends the calls whose goals are reached; returns whether there were any, whose callers run next. */
@@ -138,15 +182,20 @@ export class Driver {
   async #settle(): Promise<void> {
     const engine = this.#engine
     for (let turns = 0; turns < TURNS_MAX; ) {
+      engine.holdCompletions()
       const { dispatched } = engine
       engine.drain()
       await new Promise((resolve) => setImmediate(resolve))
       // Commands are real work of native threads, which takes the time it takes.
-      const isBusy = engine.commandsInFlight > 0
+      const isBusy = engine.hasCommands
       if (!isBusy) turns += 1
       engine.drain()
       if (isBusy || engine.dispatched !== dispatched || hasImmediates()) continue
-      if (!this.#sendAll()) return
+      // Those who wait for a command go on once everything else has settled, in the order of the commands.
+      const hasEnded = engine.releaseCompletions()
+      if (this.#sendAll() || hasEnded) continue
+      // More is due at this point of time; else those whose call has ended go on.
+      if (this.#clock.next <= this.#clock.now() || !this.#reached()) return
     }
     throw noProgress('callbacks of setImmediate')
   }

@@ -1,5 +1,5 @@
 /** The links of a simulated network: how long a packet takes from one node to another, and whether it arrives at all. */
-import { checkOptions } from '../base/arguments.ts'
+import { anObject, checkOptions } from '../base/arguments.ts'
 import type { Half } from './half.ts'
 import { LINK_CHECKS, type LinkOptions } from './options.ts'
 
@@ -19,6 +19,7 @@ const DEFAULTS: Link = Object.freeze({
 
 /** Returns the properties of a link that `options` change. Throws `InvalidParametersError`. */
 export function linkOf(options: LinkOptions, base: Link = DEFAULTS): Link {
+  anObject(options, 'options')
   checkOptions(options, LINK_CHECKS)
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
   return Object.freeze({ ...base, ...Object.fromEntries(given) })
