@@ -41,6 +41,21 @@ test('ranker decides which address is dialled first', async (t) => {
   )
 })
 
+test('simulated-network survives a partition and a crash', async (t) => {
+  const { code, out, err } = await program(process.execPath, [
+    join(EXAMPLES, 'simulated-network.mjs')
+  ])
+  t.is(code, 0, err)
+  const seconds = String.raw`\d+\.\d s`
+  t.regex(
+    out,
+    new RegExp(
+      `^the server says hello\nlost the server after 40.d s\nfound it again after ${seconds}\n` +
+        `survived a crash of a minute, after ${seconds}\n$`
+    )
+  )
+})
+
 test('file-transfer delivers the whole file', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-examples-'))
   t.teardown(() => rm(folder, { recursive: true }))

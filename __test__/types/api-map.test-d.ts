@@ -61,6 +61,7 @@ import type {
   NoDial,
   Notifiee,
   NotifieeEvent,
+  Opened,
   PeerLike,
   PeerScope,
   ProtocolPredicate,
@@ -95,6 +96,7 @@ import type {
   SwarmMetrics,
   SwarmOptions,
   Transport,
+  TransportConn,
   TransportDialOptions,
   TransportInfo,
   TransportListener,
@@ -128,9 +130,29 @@ import type {
   WriteCloser,
   Writer
 } from '../../ts/io/index.ts'
+import type {
+  LinkOptions,
+  NodeOptions,
+  PartitionOptions,
+  SimulatedNetwork,
+  SimulationOptions,
+  TraceEvent,
+  TraceEventName,
+  WithinOptions
+} from '../../ts/testing/index.ts'
 
 export type Named = [
+  Opened,
   Transport,
+  TransportConn,
+  LinkOptions,
+  NodeOptions,
+  PartitionOptions,
+  SimulatedNetwork,
+  SimulationOptions,
+  TraceEvent,
+  TraceEventName,
+  WithinOptions,
   TransportDialOptions,
   TransportListener,
   DialDetail,

@@ -121,6 +121,15 @@ export class SimulatedNetwork implements AsyncDisposable {
   }
 
   /**
+   * Returns whether a node runs: it is started, and has neither crashed nor been closed.
+   *
+   * @throws {@link InvalidParametersError} for an unknown name.
+   */
+  isUp(name: string): boolean {
+    return this.#named(name).isUp
+  }
+
+  /**
    * Returns the swarm of a node.
    *
    * @throws {@link InvalidParametersError} for an unknown name.
