@@ -46,14 +46,15 @@ test('simulated-network survives a partition and a crash', async (t) => {
     join(EXAMPLES, 'simulated-network.mjs')
   ])
   t.is(code, 0, err)
-  const seconds = String.raw`\d+\.\d s`
-  t.regex(
-    out,
-    new RegExp(
-      `^the server says hello\nlost the server after 40.d s\nfound it again after ${seconds}\n` +
-        `survived a crash of a minute, after ${seconds}\n$`
-    )
-  )
+  const lines = [
+    'the server says hello',
+    /^lost the server after 40\.\d s$/,
+    /^found it again after 4\d\.\d s$/,
+    /^survived a crash of a minute, after 1\d\d\.\d s$/
+  ]
+  const said = out.trimEnd().split('\n')
+  t.is(said.length, lines.length, out)
+  for (const [index, line] of lines.entries()) t.regex(said[index] ?? '', new RegExp(line))
 })
 
 test('file-transfer delivers the whole file', async (t) => {

@@ -1,6 +1,13 @@
 /** Simulated networks: virtual time, latency, and the same run for the same seed. */
 import test from 'ava'
-import { InvalidParametersError, ping, StateError, Swarm, TimeoutError } from '../../ts/index.ts'
+import {
+  InvalidParametersError,
+  ping,
+  StateError,
+  StreamResetError,
+  Swarm,
+  TimeoutError
+} from '../../ts/index.ts'
 import { type SimulatedNetwork, simulate, type TraceEvent } from '../../ts/testing/index.ts'
 import { ECHO, echoed, QUIET, serveEcho, simulated, simulatedPair } from '../support/simulated.ts'
 
@@ -129,6 +136,16 @@ test('a stream that is not read holds its remote back', async (t) => {
   held?.()
   await net.run(written)
   await net.until(() => received === bytes.length)
+})
+
+test('a reset does not overtake the bytes before it', async (t) => {
+  const { net, b, outbound } = await simulatedPair(t)
+  b.handle('/reset', (stream) => stream.reset(7))
+  // The answer of the negotiation and the reset arrive together.
+  const stream = await net.run(outbound.newStream('/reset'))
+  const err = await t.throwsAsync(net.run(stream.read(1)), { instanceOf: StreamResetError })
+  t.is(err?.errorCode, 7)
+  t.true(err?.remote)
 })
 
 test('timers run in the order of their times, and of their calls', async (t) => {

@@ -97,10 +97,8 @@ export class SimulatedStream implements MuxedStream {
   async reset(errorCode = 0): Promise<void> {
     if (this.#hasEnded) return
     this.fail(new StreamResetError({ errorCode, remote: false }))
-    this.#send(0, (remote) => {
-      remote.#received.length = 0
-      remote.fail(new StreamResetError({ errorCode, remote: true }))
-    })
+    // What precedes it, such as the answer of a negotiation, is read first: the swarm discards what it need not deliver.
+    this.#send(0, (remote) => remote.fail(new StreamResetError({ errorCode, remote: true })))
   }
 
   // A swarm keeps the deadlines of its streams itself.
