@@ -119,7 +119,10 @@ export class SimulatedConn implements TransportConn, StreamCarrier {
     if (this.#end !== undefined) return Promise.reject(this.#end)
     const taker = Promise.withResolvers<SimulatedStream>()
     this.#taker = taker
-    const abort = (): void => taker.reject(signal?.reason)
+    const abort = (): void => {
+      if (this.#taker === taker) this.#taker = undefined
+      taker.reject(signal?.reason)
+    }
     if (signal?.aborted === true) abort()
     else signal?.addEventListener('abort', abort, { once: true })
     return taker.promise.finally(() => signal?.removeEventListener('abort', abort))

@@ -151,8 +151,8 @@ export class Driver {
   /** Moves to the next point of time. */
   #move(): void {
     const clock = this.#clock
-    const deadlines = Array.from(this.#goals, ({ deadline }) => deadline)
-    const next = Math.min(clock.next, ...deadlines)
+    let { next } = clock
+    for (const { deadline } of this.#goals) next = Math.min(next, deadline)
     this.#rounds = next > clock.now() ? 0 : this.#rounds + 1
     if (this.#rounds > TURNS_MAX) {
       this.#rounds = 0

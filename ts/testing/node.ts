@@ -85,7 +85,7 @@ export class SimulatedNode implements Station {
       // It has nothing to do but to keep the accounts.
       ioThreads: 1,
       // Rates are those of real time, of which a simulation takes next to none.
-      limits: limits === 'unlimited' ? limits : { rates: [], ...(limits === 'auto' ? {} : limits) },
+      limits: withoutRates(limits),
       services: { ...services, custom: [this.#tracker(), ...(services?.custom ?? [])] }
     }
   }
@@ -143,4 +143,11 @@ export class SimulatedNode implements Station {
         record('closedStream', remoteOf(stream.connection), stream.protocol)
     }
   }
+}
+
+/** Lifts the limits on rates, unless they are given. */
+function withoutRates(limits: NodeOptions['limits']): NonNullable<NodeOptions['limits']> {
+  if (limits === 'unlimited') return limits
+  if (limits === undefined || limits === 'auto') return { rates: [] }
+  return { ...limits, rates: limits.rates ?? [] }
 }

@@ -86,6 +86,7 @@ export class SimulatedTransport implements Transport {
         } else if (isReset) {
           refuse('ECONNRESET', 'the simulated network has reset the connection')
         } else if (!signal.aborted) {
+          // Else it was given up on its way: there is nobody to answer.
           const local = `/ip4/${station.host}/tcp/${this.#nextPort()}`
           const { dialled, accepted } = connect(
             places,
