@@ -49,6 +49,18 @@ test('a dial across a partition times out in virtual time, in no real time', asy
   t.true(performance.now() - began < 4_000)
 })
 
+test('the first packet of a dial across a partition is lost, also if it is healed at once', async (t) => {
+  const net = simulated(t, { latency: 1_000 })
+  const a = await net.node('a', ONCE)
+  await net.node('b', QUIET)
+  net.partition(['a'], ['b'])
+  const failure = failureOf(a.dialAddr(net.address('b')))
+  await net.advance(0)
+  net.heal()
+  t.is(await net.run(failure), 'ERR_TIMEOUT')
+  t.is(await net.run(failureOf(a.dialAddr(net.address('b'), { force: true }))), undefined)
+})
+
 test('what a partition holds back arrives once it is healed', async (t) => {
   const { net, outbound, open } = await simulatedPair(t, { latency: 10 })
   const stream = await open()
