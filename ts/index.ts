@@ -240,7 +240,9 @@ export {
   type SwarmStreamOptions
 } from './swarm.ts'
 export type {
+  Opened,
   Transport,
+  TransportConn,
   TransportDialOptions,
   TransportListener
 } from './transport/transport.ts'

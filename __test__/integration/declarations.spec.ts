@@ -59,6 +59,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   ],
   secure: ['encrypted-msg-read-writer', 'secure-messages', 'secured'],
   stream: ['duplex', 'facts', 'messages'],
+  testing: ['index', 'network', 'options', 'trace'],
   transport: ['transport'],
   swarm: ['events', 'network', 'notifiee', 'options'],
   upgrade: ['duplex', 'options']
@@ -122,7 +123,9 @@ test('the declarations compile without the sources', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-types-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction')
-  const entries = ['index.js', 'io/index.js'].map((name) => JSON.stringify(join(DIST, name)))
+  const entries = ['index.js', 'io/index.js', 'testing/index.js'].map((name) =>
+    JSON.stringify(join(DIST, name))
+  )
   await writeFile(
     join(folder, 'user.mts'),
     entries.map((entry) => `export type * from ${entry}\n`).join('')

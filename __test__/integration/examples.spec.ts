@@ -41,6 +41,22 @@ test('ranker decides which address is dialled first', async (t) => {
   )
 })
 
+test('simulated-network survives a partition and a crash', async (t) => {
+  const { code, out, err } = await program(process.execPath, [
+    join(EXAMPLES, 'simulated-network.mjs')
+  ])
+  t.is(code, 0, err)
+  const lines = [
+    'the server says hello',
+    /^lost the server after 40\.\d s$/,
+    /^found it again after 4\d\.\d s$/,
+    /^survived a crash of a minute, after 1\d\d\.\d s$/
+  ]
+  const said = out.trimEnd().split('\n')
+  t.is(said.length, lines.length, out)
+  for (const [index, line] of lines.entries()) t.regex(said[index] ?? '', new RegExp(line))
+})
+
 test('file-transfer delivers the whole file', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-examples-'))
   t.teardown(() => rm(folder, { recursive: true }))

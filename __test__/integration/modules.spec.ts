@@ -90,6 +90,14 @@ test('addresses stay text until their components are read', async (t) => {
   t.true(librariesIn(after).some((file) => file.includes('@multiformats/multiaddr')))
 })
 
+test('importing the package loads nothing of ferroswarm/testing', async (t) => {
+  const [imported] = await loadedBy('dump()')
+  t.deepEqual(
+    imported?.files.filter((file) => file.includes('/ts/testing/')),
+    []
+  )
+})
+
 test(`ferroswarm/io loads at most ${IO_MODULES_MAX} modules, no library and nothing native`, async (t) => {
   const [imported] = await loadedBy('dump()', IO)
   t.log(`${imported?.files.length} modules`)

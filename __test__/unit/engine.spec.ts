@@ -68,6 +68,42 @@ test('rethrows errors of the addon as its own, without keeping the process alive
   t.is(fake.calls.filter((call) => call === 'hold false').length, 1)
 })
 
+test('holds completions back, and delivers them in the order of the commands', async (t) => {
+  const fake = fakeNative()
+  const engine = new Engine(fake.native)
+  const ended: number[] = []
+  const commands = [1, 2, 3].map(() => engine.command(fake.node, () => {}))
+  for (const [index, { result }] of commands.entries()) {
+    result.then(
+      () => ended.push(index),
+      () => ended.push(index)
+    )
+  }
+  const complete = (index: number): void => {
+    fake.put(RecordKind.completion, commands[index]?.request ?? 0)
+    fake.ring()
+  }
+  engine.holdCompletions()
+  t.true(engine.hasCommands)
+  complete(2)
+  complete(0)
+  await turn()
+  t.deepEqual(ended, [])
+  t.true(engine.hasCommands)
+  complete(1)
+  t.false(engine.hasCommands)
+  t.true(engine.releaseCompletions())
+  await turn()
+  t.deepEqual(ended, [0, 1, 2])
+  t.false(engine.releaseCompletions())
+
+  // Those that follow come as they are.
+  const last = engine.command(fake.node, () => {})
+  fake.put(RecordKind.completion, last.request)
+  fake.ring()
+  await t.notThrowsAsync(last.result)
+})
+
 test('drains while the result has no room for another slot, and yields to the event loop after 64 drains', async (t) => {
   const fake = fakeNative()
   const engine = new Engine(fake.native)

@@ -73,8 +73,14 @@ export class TimeLimit {
 
   constructor(ms: number, signal: AbortSignal | undefined) {
     const late = this.#late
-    this.signal = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal])
-    this.#timer = setTimeout(() => late.abort(new TimeoutError()), Math.min(ms, TIMER_MS_MAX))
+    const isLimited = ms !== Number.POSITIVE_INFINITY
+    // Combined only if need be: a signal of several costs more than the rest of the call, most of it in collections.
+    if (signal === undefined) this.signal = late.signal
+    else this.signal = isLimited ? AbortSignal.any([signal, late.signal]) : signal
+    const expire = (): void => {
+      if (isLimited) late.abort(new TimeoutError())
+    }
+    this.#timer = setTimeout(expire, Math.min(ms, TIMER_MS_MAX))
   }
 
   /** Whether the timeout has expired. */

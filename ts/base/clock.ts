@@ -13,6 +13,16 @@ export interface Clock {
   clearTimer(timer: unknown): void
 }
 
+/**
+ * Starts to measure a duration by `clock`. The function returned tells the milliseconds since: for the system's clock with
+ * fractions, and unaffected by changes of the time of day.
+ */
+export function stopwatch(clock: Clock): () => number {
+  const now = clock === systemClock ? () => performance.now() : () => clock.now()
+  const start = now()
+  return () => now() - start
+}
+
 /** The system's clock. Its timers do not keep the process alive; their owners do. */
 export const systemClock: Clock = Object.freeze({
   now: () => Date.now(),

@@ -5,8 +5,7 @@ import type { Connection } from '../connection.ts'
 import type { DialStage } from '../constants.ts'
 import { type AddressAttempt, DialError, TimeoutError, UpgradeError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
-import type { AnyDuplex } from '../io/carriers.ts'
-import type { Transport } from '../transport/transport.ts'
+import type { Opened, Transport } from '../transport/transport.ts'
 import { customAttempt, unfinishedAttempt } from './failure.ts'
 import type { DialOptions } from './options.ts'
 import type { PlannedAttempt } from './plan.ts'
@@ -29,9 +28,12 @@ export function isCustom(entry: PlanEntry): entry is CustomEntry {
 /** The parts of a swarm that these attempts need. */
 export interface CustomDialsHost {
   readonly clock: Clock
-  /** Upgrades a duplex; `onConnection` is called before anybody else hears of the connection. */
+  /**
+   * Upgrades a duplex, or adds a connection that needs no upgrade; `onConnection` is called before anybody else hears of
+   * the connection.
+   */
   upgradeDialled(
-    duplex: AnyDuplex,
+    opened: Opened,
     peer: string | undefined,
     options: DuplexOptions,
     onConnection: (connection: Connection) => void
@@ -181,31 +183,31 @@ export class CustomDials {
     const onConnection = (connection: Connection): void => {
       if (this.#running.delete(running)) this.#owner.onConnection(connection, address)
     }
-    const upgrade = (duplex: AnyDuplex): Promise<Connection> => {
+    const upgrade = (opened: Opened): Promise<Connection> => {
       running.stage = 'security'
       running.heldUntil = this.#host.clock.now() + holdMs
-      return this.#host.upgradeDialled(duplex, peer, options, onConnection)
+      return this.#host.upgradeDialled(opened, peer, options, onConnection)
     }
     const dialled = (async () =>
       transport.dial(multiaddrOf(address), Object.freeze({ ...this.#options, signal })))()
-    const duplex = await abortable(dialled.then(connected), signal).catch((err: unknown) => {
-      // A duplex that comes too late is closed: the signal of its upgrade is aborted.
+    const opened = await abortable(dialled.then(connected), signal).catch((err: unknown) => {
+      // What comes too late is closed: the signal of its upgrade is aborted.
       if (signal.aborted) void dialled.then(upgrade).catch(() => {})
       throw err
     })
-    await upgrade(duplex)
+    await upgrade(opened)
   }
 }
 
 /** Resolves to a socket once it is connected: until then a failure is one to connect. */
-async function connected(duplex: AnyDuplex): Promise<AnyDuplex> {
-  // Any other duplex has no such property.
-  const { connecting, once }: { connecting?: unknown; once?: unknown } = Object(duplex)
+async function connected(opened: Opened): Promise<Opened> {
+  // Nothing else has such a property.
+  const { connecting, once }: { connecting?: unknown; once?: unknown } = Object(opened)
   if (connecting === true && typeof once === 'function') {
     const { once: event } = process.getBuiltinModule('node:events')
-    await event(duplex as NodeJS.EventEmitter, 'connect')
+    await event(opened as NodeJS.EventEmitter, 'connect')
   }
-  return duplex
+  return opened
 }
 
 function failureOf(

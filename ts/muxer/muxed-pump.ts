@@ -4,7 +4,7 @@
  * Reads ahead of the application by at most 256 KiB. Writes wait in the slot while the muxed stream's `write` is
  * pending.
  */
-import { NOTHING, unshared } from '../base/bytes.ts'
+import { copyOut, NOTHING, unshared } from '../base/bytes.ts'
 import { StreamState } from '../constants.ts'
 import { streamCounters } from '../native/counters.ts'
 import {
@@ -157,9 +157,8 @@ export class MuxedPump implements StreamPump {
       let hasMore = true
       while (hasMore) {
         this.#hasOrders = false
-        const buffer = new Uint8Array(CHUNK_BYTES)
-        const { count, more } = this.#take(buffer)
-        if (count > 0 && !this.#discardsWrites) await this.muxed.write(buffer.subarray(0, count))
+        const { bytes, more } = this.#take(this.#core.engine.scratch)
+        if (bytes.length > 0 && !this.#discardsWrites) await this.muxed.write(bytes)
         hasMore = more || this.#hasOrders
       }
       if (this.#isEndPending && !this.#discardsWrites) {
@@ -175,25 +174,28 @@ export class MuxedPump implements StreamPump {
     }
   }
 
-  /** Takes bytes into `buffer`, and carries out the orders that need not wait for their write. */
-  #take(buffer: Uint8Array): { count: number; more: boolean } {
+  /** Takes bytes by way of `buffer`, and carries out the orders that need not wait for their write. */
+  #take(buffer: Uint8Array): { bytes: Uint8Array; more: boolean } {
     const orders = this.#orders
     const { engine, handle } = this.#core
     const count = engine.hot.take(handle, buffer, orders)
-    if (count < 0) return { count: 0, more: false }
+    if (count < 0) return { bytes: NOTHING, more: false }
+    // A copy, as most writes are small and the muxer keeps their memory. Made before the muxer is called below: it may
+    // read other streams, which recycles the buffer.
+    const bytes = count === 0 ? NOTHING : copyOut(buffer, count)
     const [flags = 0, code = 0, held = 0] = orders
     if ((flags & Taken.reset) !== 0) {
       this.#isOver = true
       this.#discardsWrites = true
       this.#endWriting()
       void this.#run(() => this.muxed.reset(code))
-      return { count: 0, more: false }
+      return { bytes: NOTHING, more: false }
     }
     this.#held = held
     if (held < RECEIVED_BYTES_MAX) this.#resume?.()
     if ((flags & Taken.discard) !== 0) void this.#run(() => this.muxed.closeRead())
     if ((flags & Taken.end) !== 0) this.#isEndPending = true
-    return { count, more: (flags & Taken.more) !== 0 }
+    return { bytes, more: (flags & Taken.more) !== 0 }
   }
 
   #feedEnd(): void {

@@ -3,7 +3,7 @@
  * JavaScript moves, and the muxer is negotiated here.
  */
 import { abortable } from '../base/abort.ts'
-import type { Clock } from '../base/clock.ts'
+import { type Clock, stopwatch } from '../base/clock.ts'
 import type { ConnectionFacts } from '../connection/facts.ts'
 import type { Connection } from '../connection.ts'
 import {
@@ -185,17 +185,17 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
 
   async #run(done: UpgradeOutcome['done']): Promise<void> {
     if (this.#parameters.direction === 'inbound') await this.#ask('accept')
-    const began = performance.now()
+    const time = stopwatch(this.#host.clock)
     const session = await this.#secure()
     await this.#ask('secured', session)
-    const secured = performance.now()
+    const security = time()
     this.#stage = 'muxer'
     const [protocol, { muxer, engine }] = await this.#select()
     const muxed = await this.#start(muxer)
     await this.#ask('upgraded', session, protocol)
     const facts: ConnectionFacts = {
       ...this.#factsOf(session, protocol, engine),
-      dialReport: { connect: 0, security: secured - began, muxer: performance.now() - secured }
+      dialReport: { connect: 0, security, muxer: time() - security }
     }
     this.#host.added.upgraded({
       muxed,

@@ -130,6 +130,8 @@ export class Engine {
   // Listeners that ended before they were adopted; the adoption always follows.
   readonly #listenersEnded = new Map<ListenerId, number>()
   readonly #commands = new Map<RequestId, Command>()
+  // Completed ones that are held back.
+  #held: RequestId[] | undefined
   readonly #diagnostics: DiagnosticReader
   // Bits of the levels of diagnostic facts: recorded by the logs of nodes, subscribed to on this thread, and last
   // requested from the native side.
@@ -139,6 +141,7 @@ export class Engine {
 
   #draining = false
   #batch = 0
+  #dispatched = 0
   #budget = TURN_POINTS
   #deferred = new Set<StreamSink>()
   #nextRequest = 1
@@ -170,6 +173,35 @@ export class Engine {
     return this.#batch
   }
 
+  /** Number of records dispatched so far. */
+  get dispatched(): number {
+    return this.#dispatched
+  }
+
+  /**
+   * Holds completions back from now on: when a native thread has done its work is a matter of real time, on which a
+   * simulation must not depend.
+   */
+  holdCompletions(): void {
+    this.#held ??= []
+  }
+
+  /** Whether a command is in flight whose completion is not held back. */
+  get hasCommands(): boolean {
+    return this.#commands.size > (this.#held?.length ?? 0)
+  }
+
+  /**
+   * Delivers the completions held back, in the order of their commands, and further ones as they come. Returns whether
+   * there were any.
+   */
+  releaseCompletions(): boolean {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const request of held.sort((one, other) => one - other)) this.#complete(request)
+    return held.length > 0
+  }
+
   /**
    * Calls `then` once pending events are delivered: a timeout must not override an earlier completion, however long the
    * application has blocked the event loop.
@@ -195,6 +227,7 @@ export class Engine {
       for (let drains = 0; drains < DRAINS_MAX; drains += 1) {
         const count = this.hot.drain(this.#records)
         for (let index = 0; index < count; index += 1) this.#take(index * RECORD_WORDS)
+        this.#dispatched += count
         if (count + RECORDS_PER_ENTRY <= RECORDS_MAX) return
       }
       setImmediate(() => this.drain())
@@ -280,7 +313,8 @@ export class Engine {
         this.#nodes.get(handle)?.onGateQuestions()
         return
       case RecordKind.completion:
-        this.#complete(handle as RequestId)
+        if (this.#held === undefined) this.#complete(handle as RequestId)
+        else this.#held.push(handle as RequestId)
         return
       case RecordKind.listenerClosed: {
         const listener = handle as ListenerId
@@ -393,6 +427,11 @@ export class Engine {
   /** Whether this turn of the event loop has budget for a read. */
   get hasRoom(): boolean {
     return this.#budget > 0
+  }
+
+  /** Gives this turn of the event loop a full budget, whatever has run before. */
+  renewBudget(): void {
+    this.#budget = TURN_POINTS
   }
 
   /** Runs `read` with a full budget; its reads are still charged. */

@@ -7,6 +7,7 @@
 import type { AbortOptions } from '../base/abort.ts'
 import { aFunction, aSignal, aSize, checkOptions, type OptionChecks } from '../base/arguments.ts'
 import { allocate } from '../base/bytes.ts'
+import { stopwatch } from '../base/clock.ts'
 import { type Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { InvalidParametersError, StreamEOFError, StreamResetError } from '../errors.ts'
@@ -92,24 +93,24 @@ async function measure(connection: Connection, options: PerfOptions): Promise<Pe
   const { uploadBytes = 0, downloadBytes = 0, signal, onProgress } = options
   const stream = await openCharged(connection, PERF_PROTOCOL, SERVICE, { signal })
   try {
-    const start = performance.now()
+    const time = stopwatch(connection.swarm.options.clock)
     await stream.write(header(downloadBytes), { signal })
     await writeZeros(stream, uploadBytes, signal, onProgress)
     await stream.closeWrite({ signal })
-    let firstByteAt = 0
+    let firstByteMs: number | undefined
     const received = await drain(stream, signal, (bytes) => {
-      if (firstByteAt === 0) firstByteAt = performance.now()
+      firstByteMs ??= time()
       onProgress?.({ direction: 'download', bytes })
     })
-    const end = performance.now()
+    const endMs = time()
     if (received !== downloadBytes) throw await violation(stream, downloadBytes, received)
     await stream.close()
-    const uploaded = uploadBytes === 0 ? start : firstByteAt || end
+    const uploadedMs = uploadBytes === 0 ? 0 : (firstByteMs ?? endMs)
     return {
       uploadBytes,
-      uploadSeconds: (uploaded - start) / 1_000,
+      uploadSeconds: uploadedMs / 1_000,
       downloadBytes,
-      downloadSeconds: downloadBytes === 0 ? 0 : (end - uploaded) / 1_000
+      downloadSeconds: downloadBytes === 0 ? 0 : (endMs - uploadedMs) / 1_000
     }
   } finally {
     // Does nothing after an orderly close.

@@ -1,6 +1,7 @@
 /** `/ipfs/ping/1.0.0`: 32 random bytes and their echo, any number of times on one stream. */
 import type { AbortOptions } from '../base/abort.ts'
 import { aDuration, aLimit, aSignal, checkOptions, type OptionChecks } from '../base/arguments.ts'
+import { stopwatch } from '../base/clock.ts'
 import { type Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import {
@@ -139,10 +140,10 @@ class Pinger {
     const signal = this.#signal
     for (let at = 0; at < PING_BYTES; at += 1) this.#sent[at] = Math.floor(random() * 256)
     stream.setDeadline(clock.now() + this.#timeout)
-    const start = performance.now()
+    const time = stopwatch(clock)
     await stream.write(this.#sent, { signal })
     await readFully(stream, this.#received, signal)
-    const elapsed = performance.now() - start
+    const elapsed = time()
     if (Buffer.compare(this.#sent, this.#received) !== 0) throw await violation(stream)
     stream.setDeadline(null)
     this.hasAnswered = true

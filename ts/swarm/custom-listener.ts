@@ -4,13 +4,12 @@ import type { OnFailure } from '../base/events.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type AddrLike, multiaddrOf } from '../identity/address.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
-import type { AnyDuplex } from '../io/carriers.ts'
-import type { Transport, TransportListener } from '../transport/transport.ts'
+import type { Opened, Transport, TransportListener } from '../transport/transport.ts'
 
 /** The parts of a swarm used by listeners of the application's transports. */
 export interface CustomListenerHost {
-  /** Upgrades a duplex that a remote has opened. */
-  acceptDuplex(duplex: AnyDuplex, remoteAddr: AddrLike | undefined): void
+  /** Upgrades a duplex, or adds a connection, that a remote has opened. */
+  accept(opened: Opened, remoteAddr: AddrLike | undefined): void
   readonly onFailure: OnFailure
   /** Aborted when the swarm begins to close. */
   readonly signal: AbortSignal
@@ -35,7 +34,7 @@ export async function listenBy(
   if (reusePort) throw new InvalidParametersError('reusePort is an option of tcp')
   const listener = await transport.listen?.(
     multiaddrOf(address),
-    (duplex, remoteAddr) => host.acceptDuplex(duplex, addressOf(remoteAddr, transport, host)),
+    (opened, remoteAddr) => host.accept(opened, addressOf(remoteAddr, transport, host)),
     { signal: host.signal }
   )
   aListener(listener, 'the listener of the transport')
@@ -61,7 +60,7 @@ function addressOf(
     parseAddress(addr)
     return addr
   } catch (err) {
-    host.onFailure(err, transport, 'a transport has accepted a duplex from an invalid address')
+    host.onFailure(err, transport, 'a transport has accepted a connection from an invalid address')
     return undefined
   }
 }

@@ -80,9 +80,10 @@ import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
+import { isTransportConn, type Opened } from '../transport/transport.ts'
 import { Transports } from '../transport/transports.ts'
 import type { FailedUpgrade, UpgradeParameters } from '../upgrade/under-way.ts'
-import type { UpgradeHost } from '../upgrade/upgrader.ts'
+import type { DuplexUpgrader, UpgradeHost } from '../upgrade/upgrader.ts'
 import type { AddedConnections, AddedConnectionsHost } from './added-connections.ts'
 import type { ListenerHost } from './listener.ts'
 import type { NotifieeEvent } from './notifiee.ts'
@@ -139,7 +140,7 @@ export interface HostCallbacks {
   /** Upgrades a duplex that a listener of the application's transport has accepted. */
   acceptDuplex(duplex: AnyDuplex, remoteAddr: AddrLike | undefined): void
   /** Upgrades a duplex that a transport of the application has opened. */
-  readonly upgradeDialled: CustomDialsHost['upgradeDialled']
+  readonly upgradeDialled: DuplexUpgrader['upgradeDialled']
   /** Emits the event `limit`. */
   limit(detail: LimitDetail): void
   /** Emits the event `refused`. */
@@ -297,14 +298,17 @@ export class NodeHost
     this.#callbacks.dialEnded(detail)
   }
 
-  acceptDuplex(duplex: AnyDuplex, remoteAddr: AddrLike | undefined): void {
-    this.#callbacks.acceptDuplex(duplex, remoteAddr)
+  accept(opened: Opened, remoteAddr: AddrLike | undefined): void {
+    if (isTransportConn(opened)) void this.added.accept(opened, remoteAddr)
+    else this.#callbacks.acceptDuplex(opened, remoteAddr)
   }
 
   upgradeDialled(
-    ...call: Parameters<CustomDialsHost['upgradeDialled']>
+    ...[opened, ...call]: Parameters<CustomDialsHost['upgradeDialled']>
   ): ReturnType<CustomDialsHost['upgradeDialled']> {
-    return this.#callbacks.upgradeDialled(...call)
+    return isTransportConn(opened)
+      ? this.added.dialled(opened, ...call)
+      : this.#callbacks.upgradeDialled(opened, ...call)
   }
 
   /** Resolves names; made at the first use. */

@@ -4,10 +4,11 @@
  * It waits only for work in progress, that is handlers that have not returned and services that are stopping, and for
  * accepted bytes that are unsent. Streams left when the timeout expires are reset.
  */
+import { type Clock, stopwatch } from '../base/clock.ts'
 import { StreamErrorCode, StreamState } from '../constants.ts'
 import { AbortError } from '../errors.ts'
 import type { NativeNode } from '../native/addon.ts'
-import type { CommandHandle } from '../native/engine.ts'
+import type { CommandHandle, Engine } from '../native/engine.ts'
 import type { StreamCore } from '../stream/core.ts'
 
 /** Milliseconds between two polls of writes that wait for credit. */
@@ -16,6 +17,8 @@ const POLL_MS = 5
 /** The swarm's interface to its shutdown. */
 export interface ShutdownHost {
   readonly node: Pick<NativeNode, 'cancel'>
+  readonly clock: Clock
+  readonly engine: Pick<Engine, 'retain' | 'release'>
   /** Waits until everything written is sent. */
   drain(timeoutMs: number): CommandHandle
   /** Returns the open streams of every connection. */
@@ -25,14 +28,16 @@ export interface ShutdownHost {
 /** The wait of one `close`. */
 export class Shutdown {
   readonly #host: ShutdownHost
-  readonly #deadline: number
+  readonly #drainTimeout: number
+  readonly #elapsed: () => number
   readonly #over: Promise<void>
   #isOver = false
   #end: () => void = () => {}
 
   constructor(host: ShutdownHost, drainTimeout: number) {
     this.#host = host
-    this.#deadline = performance.now() + drainTimeout
+    this.#drainTimeout = drainTimeout
+    this.#elapsed = stopwatch(host.clock)
     this.#over = new Promise((resolve) => {
       this.#end = () => {
         this.#isOver = true
@@ -48,28 +53,26 @@ export class Shutdown {
 
   /** Milliseconds left; 0 once the wait has ended. */
   get left(): number {
-    return this.#isOver ? 0 : Math.max(this.#deadline - performance.now(), 0)
+    return this.#isOver ? 0 : Math.max(this.#drainTimeout - this.#elapsed(), 0)
   }
 
   /** Waits for `work` and for everything written to be sent. */
   async wait(work: Promise<unknown>): Promise<void> {
-    const left = this.left
-    const timer = Number.isFinite(left) ? setTimeout(this.#end, left) : undefined
+    const release = this.#after(this.left, this.#end)
     try {
       await Promise.race([work, this.#over])
       while (!this.#isOver && (await this.#drain())) await this.#sleep()
     } finally {
-      clearTimeout(timer)
+      release()
     }
   }
 
   /** Waits for `work`, for as long as there is time. */
   async within(work: Promise<unknown>): Promise<void> {
     const late = Promise.withResolvers<void>()
-    const { left } = this
-    const timer = Number.isFinite(left) ? setTimeout(late.resolve, left) : undefined
+    const release = this.#after(this.left, late.resolve)
     await Promise.race([work, late.promise, this.#over])
-    clearTimeout(timer)
+    release()
   }
 
   /**
@@ -98,6 +101,30 @@ export class Shutdown {
   }
 
   #sleep(): Promise<void> {
-    return new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    return new Promise((resolve) => {
+      const release = this.#after(POLL_MS, () => {
+        release()
+        resolve()
+      })
+    })
+  }
+
+  /** Calls `then` after `ms`, and keeps the process alive until the function returned is called. */
+  #after(ms: number, then: () => void): () => void {
+    const { clock, engine } = this.#host
+    engine.retain()
+    if (ms === 0) {
+      // Nothing need advance an injected clock to end a wait without time.
+      const immediate = setImmediate(then)
+      return () => {
+        clearImmediate(immediate)
+        engine.release()
+      }
+    }
+    const timer = Number.isFinite(ms) ? clock.setTimer(then, ms) : undefined
+    return () => {
+      clock.clearTimer(timer)
+      engine.release()
+    }
   }
 }

@@ -31,13 +31,14 @@ const PARTS: &str = "
     muxer: base native identity io secure resource-manager stream connection diagnostics negotiation connection.ts \
            upgrade | gate
     dns: base native identity diagnostics
-    transport: base identity | io dial
+    transport: base identity | io dial muxer
     dial: base native identity connection diagnostics connection.ts transport | gate dns io peerstore
     protocols: base identity io connection connection.ts peerstore
     swarm: base native identity resource-manager stream stream.ts connection diagnostics negotiation connection.ts \
            connection-manager muxer transport gate dial dns protocols peerstore | upgrade io
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts \
               connection-manager muxer dial dns protocols peerstore swarm upgrade | gate io
+    testing: base native identity swarm.ts | connection.ts muxer protocols swarm transport
     cli: native identity protocols swarm.ts | connection-manager connection.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
               connection-manager muxer transport dial dns protocols peerstore swarm upgrade swarm.ts | gate";
