@@ -328,11 +328,11 @@ test('a swarm that closes answers no question and leaves none', async (t) => {
     dialer.close({ drainTimeout: 0 }),
     listener.close({ drainTimeout: 0 })
   ])
+  t.is(clock.timers, 0)
   for (const answer of answers) answer(true)
   await new Promise(setImmediate)
   t.deepEqual([...refused.dialer, ...refused.listener], [])
   t.true(isAccountFree(dialer) && isAccountFree(listener))
-  t.is(clock.timers, 0)
 })
 
 for (const [kind, options] of [
