@@ -3,6 +3,7 @@ import { duplexPair } from 'node:stream'
 import test, { type ExecutionContext } from 'ava'
 import {
   type AcceptedConnection,
+  type Connection,
   ConnectionErrorCode,
   type ConnectionGater,
   DialAllFailedError,
@@ -276,7 +277,7 @@ test('a hook that takes more than 5 s refuses', async (t) => {
   })
   const dial = dialer.dialPeer(listener.peerId, { addresses: [address] }).catch(() => undefined)
   await until(() => hasAsked)
-  t.is(listener.resourceManager.stat().system.numConnsInbound, 1)
+  t.is(listener.resourceManager.stat().transient.numConnsInbound, 1)
   clock.advance(4_999)
   t.deepEqual(refused.listener, [])
   clock.advance(1)
@@ -327,11 +328,11 @@ test('a swarm that closes answers no question and leaves none', async (t) => {
     dialer.close({ drainTimeout: 0 }),
     listener.close({ drainTimeout: 0 })
   ])
+  t.is(clock.timers, 0)
   for (const answer of answers) answer(true)
   await new Promise(setImmediate)
   t.deepEqual([...refused.dialer, ...refused.listener], [])
   t.true(isAccountFree(dialer) && isAccountFree(listener))
-  t.is(clock.timers, 0)
 })
 
 for (const [kind, options] of [
@@ -383,6 +384,14 @@ for (const [kind, options] of [
       t.true(err.cause instanceof DialDeniedError, refusing)
       t.is(err.cause.message, `refused by the hook ${stage}: not today`)
       t.is(err.stage, stage === 'upgraded' ? 'muxer' : 'security')
+      const other = results[side === 'dialer' ? 1 : 0]
+      if (stage === 'upgraded' && other?.status === 'fulfilled') {
+        const connection = other.value as Connection
+        await connection.closed
+        // That muxer ends without an error, which would have the code.
+        const code = kind === 'native muxers' ? ConnectionErrorCode.Gated : 0
+        t.is(connection.closeReason?.closeCode, code)
+      }
       await until(() => dialer.getTotalConnections() + listener.getTotalConnections() === 0)
       await until(() => isAccountFree(dialer) && isAccountFree(listener))
     }

@@ -187,7 +187,6 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
     if (this.#parameters.direction === 'inbound') await this.#ask('accept')
     const time = stopwatch(this.#host.clock)
     const session = await this.#secure()
-    await this.#ask('secured', session)
     const security = time()
     this.#stage = 'muxer'
     const [protocol, { muxer, engine }] = await this.#select()
@@ -248,6 +247,8 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
     )
     const facts = await abortable(carrier.handshake({ signal }), signal)
     this.#secured = carrier
+    // Before the peer is charged: the connection is transient while the hook hesitates.
+    await this.#ask('secured', facts)
     if (scope?.peer === undefined) this.#scope.setPeer(facts.peerId)
     return facts
   }

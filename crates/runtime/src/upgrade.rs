@@ -82,6 +82,7 @@ pub(crate) async fn upgrade(
     *purpose.stage.lock() = Stage::Security;
     let started = Instant::now();
     let mut security_time = Duration::ZERO;
+    let mut muxer_began = started;
     let mut upgrade = Upgrade::new(ferroswarm_secure::UpgradeConfig {
         role: purpose.role,
         securities: purpose.securities.unwrap_or(&config.securities),
@@ -104,18 +105,21 @@ pub(crate) async fn upgrade(
             Progress::Secured => {
                 security_time = started.elapsed();
                 if let Some(peer) = upgrade.peer() {
-                    (purpose.admit)(peer.id).map_err(ConnectError::Refused)?;
+                    // Before the peer is charged: the connection is transient while JavaScript
+                    // hesitates.
                     if let Some(hooks) = purpose.hooks.filter(|it| it.asks(Hook::Secured)) {
                         // The remote's end of the handshake must not wait for the answer.
                         wire.flush().await?;
                         hooks.secured(peer.id).await?;
                     }
+                    (purpose.admit)(peer.id).map_err(ConnectError::Refused)?;
                 }
                 *purpose.stage.lock() = Stage::Muxer;
+                muxer_began = Instant::now();
             }
             Progress::Complete(upgraded) => {
                 wire.flush().await?;
-                let muxer_time = started.elapsed() - security_time;
+                let muxer_time = muxer_began.elapsed();
                 let mut channel = upgraded.channel;
                 if let Some(hooks) = purpose.hooks
                     && let Err(refusal) = hooks.upgraded(&upgraded.peer, &config.muxers).await
