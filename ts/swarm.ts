@@ -46,7 +46,7 @@ import type { Counters } from './native/counters.ts'
 import type { HandledProtocols, HandlerOptions, StreamHandler } from './negotiation/handler.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
 import { Registrar } from './negotiation/registrar.ts'
-import { bookOf } from './peerstore/options.ts'
+import { bookOf, type PeerstoreStorage, storageOf } from './peerstore/options.ts'
 import type { PeerBook } from './peerstore/peer-book.ts'
 import type { PeerstoreLike } from './peerstore/peerstore.ts'
 import { loadServices, type Service } from './protocols/services.ts'
@@ -160,6 +160,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #book: PeerBook
+  readonly #storage: PeerstoreStorage | undefined
   readonly #host: NodeHost
   readonly #listeners: Listeners
   readonly #dialer: Dialer
@@ -182,7 +183,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#options = resolveOptions(options)
     const { clock } = this.#options
     this.#failures = new Failures(this.#options.log)
-    const { peerstore, logger } = this.#options
+    const { peerstore, logger, identity } = this.#options
+    this.#storage = storageOf(options.peerstore, peerstore, identity.peer, logger)
     this.#book = bookOf(peerstore, (...line) => logger.debug(...line), this.#failures.report)
     this.#notifiees = new Notifiees(this.#failures.report)
     const { strategy } = this.#options.connections
@@ -295,10 +297,12 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
-   * Starts the native node and the services. Idempotent. If a service fails to start, rejects with its error and closes
+   * Starts the native node, loads a persistent peerstore, and starts the services. Idempotent. If a service fails to start, rejects with its error and closes
    * the swarm.
    *
    * @throws {@link StateError} if the swarm is closed.
+   * @throws {@link PeerstoreError} if the peerstore cannot be opened; a {@link PeerstoreLockedError} if it is open elsewhere,
+   * a {@link PeerstoreCorruptError} if its file is damaged.
    */
   async start(): Promise<void> {
     if (this.#phase === 'closed') throw new StateError('the swarm is closed')
@@ -310,6 +314,10 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     try {
       this.#phase = 'starting'
       this.#host.start()
+      if (this.#storage !== undefined) {
+        await this.#storage.open()
+        if (this.#closing !== undefined) throw new StateError('the swarm is closed')
+      }
       this.#phase = 'started'
       this.#registrar.attach(this.#host)
       for (const service of await loadServices(this.#options.services)) {
@@ -915,7 +923,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     else {
       this.#hasClosed = true
       this.endEvents()
-      resolve()
+      this.#closePeerstore().then(resolve, reject)
     }
     return promise
   }
@@ -935,10 +943,17 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     await this.#host.close(shutdown.left)
     await this.#upgrader?.closed(shutdown.left)
     await shutdown.within(custom)
+    await this.#closePeerstore()
     this.#registrar.detach()
     this.#listeners.closed()
     this.#hasClosed = true
     this.endEvents()
+  }
+
+  /** Stores what the end of the connections has changed, and ends the timer of the peerstore. */
+  async #closePeerstore(): Promise<void> {
+    await this.#storage?.close()
+    this.#book.close()
   }
 
   /** Tells the peerstore of the first connection to a peer, and of the end of its last one. */

@@ -210,6 +210,8 @@ export interface CommandResult {
   records?: string[]
   /** Number of texts left out of `records`. */
   omitted?: number
+  /** Entries of a store. */
+  page?: Uint8Array
 }
 
 /** The immutable facts of a connection. */
@@ -278,6 +280,14 @@ export interface NativeNode {
   close(request: RequestId, timeoutMs: number): void
 }
 
+/** A map of bytes in a file. */
+export interface NativeStore {
+  load(request: RequestId, after?: Uint8Array): void
+  commit(request: RequestId, batch: Uint8Array): void
+  close(request: RequestId): void
+  takeResult(request: RequestId): CommandResult
+}
+
 /** Constructor options of a native session. */
 export interface NativeSessionInit {
   privateKey: Uint8Array
@@ -339,6 +349,7 @@ export interface Native {
   /** For a test: the tables of numbers by name that TypeScript mirrors. */
   nativeTables(): Record<string, Record<string, number>>
   NativeNode: new (options: NativeNodeOptions) => NativeNode
+  NativeStore: new (attachment: number, request: RequestId, path: string) => NativeStore
   NativeSecureSession: new (init: NativeSessionInit) => NativeSecureSession
 }
 

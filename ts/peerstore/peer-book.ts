@@ -38,6 +38,8 @@ export interface PeerBook {
   disconnected(peer: string): void
   /** Records what a connected peer has reported of itself. */
   identified(peer: string, report: PeerReport): void
+  /** Called when the swarm has closed. */
+  close(): void
 }
 
 /** Keys of metadata, as in go and js. */
@@ -102,6 +104,10 @@ export class TableBook implements PeerBook {
     this.#put(entry, AGENT_VERSION, agentVersion)
     this.#put(entry, PROTOCOL_VERSION, protocolVersion)
     void this.#table.settle(entry)
+  }
+
+  close(): void {
+    this.#table.close()
   }
 
   /** Returns the record of a peer if it is valid, and of this peer. */

@@ -15,6 +15,7 @@ mod event_loop;
 mod hot;
 pub mod keys;
 pub mod native_node;
+pub mod native_store;
 mod number;
 pub mod options;
 mod record;
