@@ -96,14 +96,21 @@ export class PeerAddresses {
     return known
   }
 
-  /** Makes an address that is known to work the most recent one; returns whether it is known to. */
-  worked(text: string): boolean {
+  /**
+   * Makes an address that worked before, and is one of a connected peer again, the most recent one. Returns whether its
+   * lifetime has changed; undefined if it never worked.
+   */
+  worked(text: string): boolean | undefined {
     const known = this.#known.get(text)
-    if (known?.quality !== WORKED || known.ttl < ADDRESS_TTL_CONNECTED) return false
+    if (known?.quality !== WORKED) return undefined
     if (this.#known.size > 1) {
       this.#known.delete(text)
       this.#known.set(text, known)
     }
+    if (known.ttl >= ADDRESS_TTL_CONNECTED) return false
+    known.ttl = ADDRESS_TTL_CONNECTED
+    known.expiresAt = Number.POSITIVE_INFINITY
+    this.#findExpiry()
     return true
   }
 

@@ -27,6 +27,7 @@ impl Drop for Folder {
     }
 }
 
+type Entry = (Vec<u8>, Vec<u8>);
 type Answer = Result<Vec<u8>, StoreError>;
 
 fn answer<T>(call: impl FnOnce(Reply) -> T) -> (T, Answer) {
@@ -49,10 +50,10 @@ fn commit(store: &Store, changes: &[Change<'_>]) -> Answer {
 }
 
 /// Returns all entries, page by page, and the number of pages.
-fn entries(store: &Store) -> (Vec<(Vec<u8>, Vec<u8>)>, usize) {
-    let mut all = Vec::new();
+fn entries(store: &Store) -> (Vec<Entry>, usize) {
+    let mut all: Vec<Entry> = Vec::new();
     for pages in 0.. {
-        let after = all.last().map(|(key, _): &(Vec<u8>, _)| key.clone());
+        let after = all.last().map(|(key, _)| key.clone());
         let page = answer(|reply| store.load(after, reply)).1.expect("a page");
         if page.is_empty() {
             return (all, pages);
