@@ -49,6 +49,9 @@ const TAG = { value: 1, expiry: 2 } as const
 /** Stands for a lifetime that never ends. */
 const FOREVER = 2n ** 64n - 1n
 
+/** Any lifetime from here on is {@link FOREVER}, as a number loses its last digits. */
+const FOREVER_MIN = 2 ** 63
+
 /** Milliseconds for which js believes an address after it was observed. */
 const JS_ADDRESS_MS = 3_600_000
 
@@ -72,7 +75,7 @@ export function encodePeer(entry: PeerEntry, now: number): Uint8Array {
   }
   for (const [name, value] of entry.tags ?? []) {
     const tag = new ProtobufWriter()
-    tag.varint(TAG.value, BigInt(value))
+    tag.varint(TAG.value, value)
     const pair = new ProtobufWriter()
     pair.text(ENTRY.key, name)
     pair.bytes(ENTRY.value, tag.end())
@@ -86,12 +89,12 @@ function encodeAddress(address: KnownAddress, now: number): Uint8Array {
   const { text, ttl, expiresAt, quality, isCertified, observedAt } = address
   const written = new ProtobufWriter()
   written.bytes(ADDRESS.multiaddr, addressBytes(text))
-  if (isCertified) written.varint(ADDRESS.isCertified, 1n)
+  if (isCertified) written.varint(ADDRESS.isCertified, 1)
   // While it is connected, the peer is observed all the time.
   written.varint(ADDRESS.observed, whole(ttl === ADDRESS_TTL_CONNECTED ? now : observedAt))
   written.varint(ADDRESS.ttl, ttl === ADDRESS_TTL_PERMANENT ? FOREVER : whole(ttl))
   if (Number.isFinite(expiresAt)) written.varint(ADDRESS.expires, whole(expiresAt))
-  written.varint(ADDRESS.quality, BigInt(quality))
+  written.varint(ADDRESS.quality, quality)
   return written.end()
 }
 
@@ -119,7 +122,7 @@ export function decodePeer(peer: string, bytes: Uint8Array, now: number): PeerEn
     else if (fields.isNumber(PEER.updated)) entry.updatedAt = fields.number()
     else fields.skip()
   }
-  if (protocols.length > 0) entry.protocols = Object.freeze(protocols)
+  if (protocols.length > 0) entry.protocols = shared(protocols)
   entry.addresses.keepWorked(entry.isTagged)
   for (const address of addresses) entry.addresses.put(address)
   entry.addresses.sweep(now)
@@ -127,11 +130,21 @@ export function decodePeer(peer: string, bytes: Uint8Array, now: number): PeerEn
   return entry
 }
 
+// The protocols of the latest record. Most peers run the same software, so that equal ones share their memory.
+let latest: readonly string[] = []
+
+function shared(protocols: readonly string[]): readonly string[] {
+  const isSame =
+    protocols.length === latest.length && protocols.every((name, at) => name === latest[at])
+  if (!isSame) latest = Object.freeze(protocols)
+  return latest
+}
+
 function decodeAddress(bytes: Uint8Array, now: number): KnownAddress | undefined {
   let text: string | undefined
   let isCertified = false
   let observedAt = 0
-  let lifetime: bigint | undefined
+  let lifetime: number | undefined
   let expiresAt = Number.POSITIVE_INFINITY
   let stored: number | undefined
   const fields = new ProtobufReader(bytes)
@@ -139,22 +152,24 @@ function decodeAddress(bytes: Uint8Array, now: number): KnownAddress | undefined
     if (fields.is(ADDRESS.multiaddr)) text = addressOf(fields.bytes())
     else if (fields.isNumber(ADDRESS.isCertified)) isCertified = fields.number() !== 0
     else if (fields.isNumber(ADDRESS.observed)) observedAt = fields.number()
-    else if (fields.isNumber(ADDRESS.ttl)) lifetime = fields.bigint()
+    else if (fields.isNumber(ADDRESS.ttl)) lifetime = fields.number()
     else if (fields.isNumber(ADDRESS.expires)) expiresAt = fields.number()
     else if (fields.isNumber(ADDRESS.quality)) stored = fields.number()
     else fields.skip()
   }
   if (text === undefined) return undefined
-  const parsed = parseAddress(text)
-  if (parsed.text === '') return undefined
-  const quality = qualityOf(stored) ?? (dialRefusal(parsed) === undefined ? UNVERIFIED : UNDIALABLE)
-  const known = { text: parsed.text, quality, isCertified, observedAt }
+  const own = qualityOf(stored)
+  const known = {
+    ...(own === undefined ? parsedOf(text) : { text, quality: own }),
+    isCertified,
+    observedAt
+  }
+  if (known.text === '') return undefined
   if (lifetime === undefined) {
     return { ...known, ttl: JS_ADDRESS_MS, expiresAt: observedAt + JS_ADDRESS_MS }
   }
-  if (lifetime === FOREVER) return { ...known, ttl: ADDRESS_TTL_PERMANENT, expiresAt }
-  const ttl = Number(lifetime)
-  if (ttl < ADDRESS_TTL_CONNECTED) return { ...known, ttl, expiresAt }
+  if (lifetime >= FOREVER_MIN) return { ...known, ttl: ADDRESS_TTL_PERMANENT, expiresAt }
+  if (lifetime < ADDRESS_TTL_CONNECTED) return { ...known, ttl: lifetime, expiresAt }
   // The process has ended before its connection.
   return {
     ...known,
@@ -163,9 +178,15 @@ function decodeAddress(bytes: Uint8Array, now: number): KnownAddress | undefined
   }
 }
 
+/** Returns an address of js, whose text may end in `/p2p`, with what is known of it. */
+function parsedOf(written: string): { text: string; quality: Quality } {
+  const parsed = parseAddress(written)
+  const quality = dialRefusal(parsed) === undefined ? UNVERIFIED : UNDIALABLE
+  return { text: parsed.text, quality }
+}
+
 function qualityOf(stored: number | undefined): Quality | undefined {
-  const known: readonly Quality[] = [UNDIALABLE, UNVERIFIED, WORKED]
-  return known.find((quality) => quality === stored)
+  return stored === UNDIALABLE || stored === UNVERIFIED || stored === WORKED ? stored : undefined
 }
 
 function decodeMetadata(entry: PeerEntry, bytes: Uint8Array): void {
@@ -203,6 +224,6 @@ function decodePair(bytes: Uint8Array): { key: string; value: Uint8Array } {
 }
 
 /** Returns milliseconds as a whole number, 0 or more. */
-function whole(ms: number): bigint {
-  return BigInt(Math.max(Math.ceil(ms), 0))
+function whole(ms: number): number {
+  return Math.max(Math.ceil(ms), 0)
 }
