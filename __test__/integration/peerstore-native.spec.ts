@@ -95,6 +95,14 @@ test('a second swarm, and a second process, are refused with the path', async (t
   })
   t.like(err, { code: 'ERR_PEERSTORE_LOCKED', kind: 'environment', path })
   t.true(err?.message.includes(path))
+  const both = await Promise.allSettled(
+    [1, 2].map(() => createSwarm({ peerstore: { path: `${path}.other` } }))
+  )
+  t.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+  for (const one of both) {
+    if (one.status === 'fulfilled') await one.value.close()
+    else t.true(one.reason instanceof PeerstoreLockedError, `${one.reason}`)
+  }
   const other = await program(process.execPath, [WRITER, path])
   t.is(other.code, 1)
   t.regex(other.err, /ERR_PEERSTORE_LOCKED/)

@@ -97,7 +97,7 @@ test('a failed commit rejects its writes, keeps memory, and is repeated with the
   backend.ends[0]?.(new PeerstoreError('the disk is full'))
   await t.throwsAsync(failing, { instanceOf: PeerstoreError, message: 'the disk is full' })
   t.deepEqual(store.addrs(ONE).map(String), [at(1)])
-  t.deepEqual(logged, ['the peerstore failed to store 1 peers'])
+  t.deepEqual(logged, ['the peerstore failed to store 1 peers, and will try again'])
   const other = add(TWO)
   await turn()
   t.deepEqual(backend.commits[1], [ONE, TWO])
@@ -107,7 +107,7 @@ test('a failed commit rejects its writes, keeps memory, and is repeated with the
 })
 
 test('a failed write of the swarm itself is logged, and no unhandled rejection', async (t) => {
-  const { backend, store, journal, logged } = setUp()
+  const { backend, clock, store, journal, logged } = setUp()
   const unhandled: unknown[] = []
   const note = (err: unknown): void => void unhandled.push(err)
   process.on('unhandledRejection', note)
@@ -118,11 +118,23 @@ test('a failed write of the swarm itself is logged, and no unhandled rejection',
   book.connected(ONE)
   book.worked(ONE, at(1))
   await turn()
+  t.is(backend.commits.length, 0, 'nobody awaits it')
+  clock.advance(1_000)
+  await turn()
   backend.ends[0]?.(new PeerstoreError())
   await turn()
   await turn()
   t.is(logged.length, 1)
   t.deepEqual(unhandled, [])
+  // Peers that cause another write do not make it try again at once.
+  book.worked(TWO, at(1))
+  clock.advance(9_999)
+  await turn()
+  t.is(backend.commits.length, 1)
+  clock.advance(1)
+  await turn()
+  t.deepEqual(backend.commits[1], [ONE, TWO])
+  backend.ends[1]?.()
 })
 
 test('writes before the store is opened are kept, merged with what it has, and stored', async (t) => {
@@ -221,7 +233,7 @@ test('a store with more peers than the bound loads the most recent ones and forg
 
 // A162
 test('a store whose commits fail does not grow with the peers that have been forgotten', async (t: ExecutionContext) => {
-  const { backend, journal, store, add } = setUp(new ScriptedBackend(), 10)
+  const { backend, journal, store, logged, add } = setUp(new ScriptedBackend(), 10)
   await journal.open()
   backend.commit = (changes) => {
     backend.commits.push([...changes.keys()])
@@ -233,4 +245,5 @@ test('a store whose commits fail does not grow with the peers that have been for
   }
   t.is(store.peers().length, 10)
   t.true(backend.commits.every((commit) => commit.length <= 20))
+  t.is(logged.length, 1)
 })

@@ -1,7 +1,7 @@
 /**
- * The persistence of a peerstore. Peers that change are marked; all that are marked in one turn of the event loop are one
- * commit, and while a commit is under way the next ones gather. So a write costs a share of a sync, and memory is bounded
- * by the peers.
+ * The persistence of a peerstore. Peers that change are marked. A write of the application is committed at the end of the
+ * turn of the event loop, with everything else that is marked; while a commit is under way the next ones gather. So a write
+ * costs a share of a sync, and memory is bounded by the peers.
  */
 import type { Logger } from '../diagnostics/logger.ts'
 import { StateError } from '../errors.ts'
@@ -11,6 +11,15 @@ import { putMetadata } from './changes.ts'
 import { decodePeer, encodePeer } from './codec.ts'
 import type { PeerEntry } from './peer-entry.ts'
 import { DONE, type PeerTable, type TableSink } from './peer-table.ts'
+
+/**
+ * Milliseconds that changes of the swarm itself gather, which nobody awaits: peers cause them, and should not make the disk
+ * sync at will.
+ */
+const GATHER_MS = 1_000
+
+/** The same after a failed commit: each attempt encodes everything that has failed. */
+const RETRY_MS = 10_000
 
 /** Writes that are part of one commit. */
 type Gathering = PromiseWithResolvers<void>
@@ -28,6 +37,11 @@ export class Journal implements TableSink {
   /** Those that the backend has. */
   readonly #stored = new Set<string>()
   #gathering: Gathering | undefined
+  /** Whether the application awaits one of them. */
+  #isUrgent = false
+  #timer: unknown
+  /** The latest commit has failed. */
+  #hasFailed = false
   #opening: Promise<void> | undefined
   #isOpen = false
   #isClosed = false
@@ -57,7 +71,7 @@ export class Journal implements TableSink {
       throw err
     }
     this.#isOpen = true
-    if (this.#marked.size > 0) this.#soon()
+    if (this.#marked.size > 0) this.#schedule()
   }
 
   /** Commits what is pending, and closes the backend. Never rejects: a failure is logged. */
@@ -65,6 +79,7 @@ export class Journal implements TableSink {
     // Whoever opens it has the error.
     await this.#opening?.catch(() => {})
     this.#isClosed = true
+    this.#table.clock.clearTimer(this.#timer)
     await this.#running
     if (this.#isOpen && this.#marked.size > 0) await this.#commitNow()
     this.#gathering?.reject(closed())
@@ -92,28 +107,42 @@ export class Journal implements TableSink {
     return DONE
   }
 
+  urge(): void {
+    if (this.#isUrgent) return
+    this.#isUrgent = true
+    this.#schedule()
+  }
+
   #gather(): Promise<void> {
     if (this.#isClosed) return handled(Promise.reject(closed()))
     if (this.#gathering === undefined) {
       this.#gathering = Promise.withResolvers()
       handled(this.#gathering.promise)
-      if (this.#isOpen && this.#running === undefined) this.#soon()
+      this.#schedule()
     }
     return this.#gathering.promise
   }
 
-  #soon(): void {
-    setImmediate(() => {
-      if (!this.#isClosed) void this.#commitNow()
-    })
+  /** Lets the next commit begin, unless one is under way, whose end calls this again. */
+  #schedule(): void {
+    if (!this.#isOpen || this.#running !== undefined) return
+    const begin = (): void => {
+      if (!this.#isClosed && this.#running === undefined) void this.#commitNow()
+    }
+    if (this.#isUrgent) {
+      setImmediate(begin)
+      return
+    }
+    const ms = this.#hasFailed ? RETRY_MS : GATHER_MS
+    this.#timer ??= this.#table.clock.setTimer(begin, ms)
   }
 
-  /** Commits what is marked, after the commit under way. */
   #commitNow(): Promise<void> {
-    if (this.#running !== undefined) return this.#running
+    this.#table.clock.clearTimer(this.#timer)
+    this.#timer = undefined
     this.#running = this.#commit().finally(() => {
       this.#running = undefined
-      if (this.#gathering !== undefined) this.#soon()
+      if (this.#gathering !== undefined) this.#schedule()
     })
     return this.#running
   }
@@ -122,6 +151,7 @@ export class Journal implements TableSink {
     const gathering = this.#gathering
     const marked = this.#marked
     this.#gathering = undefined
+    this.#isUrgent = false
     this.#marked = new Set()
     this.#committing = marked
     try {
@@ -131,13 +161,21 @@ export class Journal implements TableSink {
         if (record === undefined) this.#stored.delete(peer)
         else this.#stored.add(peer)
       }
+      this.#hasFailed = false
       gathering?.resolve()
     } catch (err) {
       // Again with the next commit, unless they have gone meanwhile and were never stored.
       for (const peer of marked) {
         if (this.#table.get(peer) !== undefined || this.#stored.has(peer)) this.#marked.add(peer)
       }
-      this.#logger.error(`the peerstore failed to store ${marked.size} peers`, err)
+      // Once: peers may cause any number of commits.
+      if (!this.#hasFailed) {
+        this.#logger.error(
+          `the peerstore failed to store ${marked.size} peers, and will try again`,
+          err
+        )
+      }
+      this.#hasFailed = true
       gathering?.reject(err)
     } finally {
       this.#committing = NOBODY

@@ -75,7 +75,7 @@ export class NativeBackend implements Backend {
     if (!(err instanceof CommandError)) return err
     const path = this.#path
     const { code } = err.result
-    const message = `the peerstore ${JSON.stringify(path)} failed: ${err.message}`
+    const message = `the peerstore ${JSON.stringify(path)} cannot be used: ${err.message}`
     const options = { path }
     if (code === ERROR_CODES.ERR_PEERSTORE_LOCKED) return new PeerstoreLockedError(message, options)
     if (code === ERROR_CODES.ERR_PEERSTORE_CORRUPT)

@@ -21,6 +21,8 @@ const SWEEP_MS = 60_000
 export interface TableSink {
   changed(entry: PeerEntry): Promise<void>
   deleted(peer: string): Promise<void>
+  /** Called when the application awaits one of these promises. */
+  urge(): void
 }
 
 /** Peers by their text. */
@@ -43,6 +45,14 @@ export class PeerTable {
   /** Tells `sink` of the changes from here on. */
   report(sink: TableSink | undefined): void {
     this.#sink = sink
+  }
+
+  /** Returns a promise of the caller's own for a change; the change is then made durable at once. */
+  own(stored: Promise<void>): Promise<void> {
+    if (stored === DONE) return DONE
+    this.#sink?.urge()
+    // Its rejection is unhandled if the caller does not handle it.
+    return stored.then(() => {})
   }
 
   get(peer: string): PeerEntry | undefined {

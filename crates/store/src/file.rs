@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use redb::{Builder, Database, Durability, ReadableDatabase, TableDefinition, TableError};
 
@@ -146,8 +147,11 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 fn temporary_of(path: &Path) -> PathBuf {
+    // Two stores of one process may be made at the same time.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
+    name.push(format!(".{}-{number}.new", std::process::id()));
     name.into()
 }
 

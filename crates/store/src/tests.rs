@@ -123,6 +123,42 @@ fn a_second_store_of_the_same_file_is_refused() {
 }
 
 #[test]
+fn of_stores_that_are_made_at_the_same_time_one_opens() {
+    for round in 0..20 {
+        let folder = Folder::new(&format!("race-{round}"));
+        let opening: Vec<_> = (0..4)
+            .map(|_| {
+                let path = folder.file();
+                std::thread::spawn(move || open(path))
+            })
+            .collect();
+        let opened: Vec<_> = opening
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .collect();
+        let (open, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
+        assert_eq!(
+            open.len(),
+            1,
+            "{:?}",
+            refused
+                .iter()
+                .map(|one| one.as_ref().err())
+                .collect::<Vec<_>>()
+        );
+        assert!(
+            refused
+                .iter()
+                .all(|one| matches!(one, Err(StoreError::Locked)))
+        );
+        let left = fs::read_dir(folder.0.join("below"))
+            .expect("a folder")
+            .count();
+        assert_eq!(left, 1);
+    }
+}
+
+#[test]
 fn a_file_of_another_kind_is_refused_and_left_as_it_is() {
     let folder = Folder::new("kind");
     let path = folder.file();
