@@ -297,8 +297,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
-   * Starts the native node, loads a persistent peerstore, and starts the services. Idempotent. If a service fails to start, rejects with its error and closes
-   * the swarm.
+   * Starts the native node, loads a persistent peerstore, and starts the services. Idempotent. If the peerstore or a service
+   * fails, rejects with its error and closes the swarm.
    *
    * @throws {@link StateError} if the swarm is closed.
    * @throws {@link PeerstoreError} if the peerstore cannot be opened; a {@link PeerstoreLockedError} if it is open elsewhere,

@@ -203,13 +203,15 @@ test('damaged records are skipped and reported, the others are loaded', async (t
 
 test('the entry of the local peer, which js keeps, is left alone', async (t) => {
   const backend = new ScriptedBackend()
-  backend.records.set(SELF, Uint8Array.of(1))
+  // It supports the protocol `a`.
+  const record = Uint8Array.of(0x12, 1, 0x61)
+  backend.records.set(SELF, record)
   const { store, journal, add } = setUp(backend)
   await journal.open()
   t.false(store.has(SELF))
   await add(SELF)
   t.true(store.has(SELF))
-  t.deepEqual([...backend.records], [[SELF, Uint8Array.of(1)]])
+  t.deepEqual([...backend.records], [[SELF, record]])
 })
 
 test('a store with more peers than the bound loads the most recent ones and forgets the others', async (t) => {

@@ -3,6 +3,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { PeerRecord, RecordEnvelope } from '@libp2p/peer-record'
 import { multiaddr } from '@multiformats/multiaddr'
 import test from 'ava'
+import { ProtobufWriter } from '../../ts/base/protobuf.ts'
 import { InvalidRecordError } from '../../ts/errors.ts'
 import { generatePrivateKey, makeIdentity } from '../../ts/identity/keys.ts'
 import { openPeerRecord, recordSeq, signPeerRecord } from '../../ts/peerstore/signed-record.ts'
@@ -53,4 +54,24 @@ test('an envelope of another kind, or over 8 KiB, is refused', (t) => {
   other[at + 3] = 0x02
   t.throws(() => openPeerRecord(other), { ...refused, message: /no peer record/ })
   t.throws(() => openPeerRecord(Uint8Array.of()), refused)
+})
+
+// A123
+test('a record of another peer than the one that has signed it is refused', (t) => {
+  const [signer, other] = [makeIdentity(undefined), makeIdentity(undefined)]
+  const payload = new ProtobufWriter()
+  payload.bytes(1, peerIdFromString(other.peer).toMultihash().bytes)
+  payload.varint(2, 7)
+  const signed = new ProtobufWriter()
+  const type = Uint8Array.of(0x03, 0x01)
+  for (const part of [Buffer.from('libp2p-peer-record'), type, payload.end()]) signed.prefixed(part)
+  const envelope = new ProtobufWriter()
+  envelope.bytes(1, signer.publicKeyBytes)
+  envelope.bytes(2, type)
+  envelope.bytes(3, payload.end())
+  envelope.bytes(5, signer.sign(signed.end()))
+  t.throws(() => openPeerRecord(envelope.end()), {
+    instanceOf: InvalidRecordError,
+    message: 'the record is of another peer than its key'
+  })
 })
