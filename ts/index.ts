@@ -157,7 +157,14 @@ export {
 export { isValidHandshake } from './negotiation/multiselect-line.ts'
 export type { NegotiationOptions } from './negotiation/negotiation.ts'
 export type { ProtocolPredicate } from './negotiation/protocol-name.ts'
-export type { PeerInfo, PeerRecordOptions } from './peerstore/interfaces.ts'
+export type {
+  DatastoreBatch,
+  DatastoreEntry,
+  DatastoreKey,
+  DatastoreLike,
+  PeerInfo,
+  PeerRecordOptions
+} from './peerstore/interfaces.ts'
 export type { PeerstoreOptions } from './peerstore/options.ts'
 export { Peerstore, type PeerstoreInit, type PeerstoreLike } from './peerstore/peerstore.ts'
 export { type IdentifyOptions, type IdentifyResult, identify } from './protocols/identify.ts'

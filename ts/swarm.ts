@@ -57,7 +57,7 @@ import type { Counters } from './native/counters.ts'
 import type { HandledProtocols, HandlerOptions, StreamHandler } from './negotiation/handler.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
 import { Registrar } from './negotiation/registrar.ts'
-import { bookOf } from './peerstore/options.ts'
+import { bookOf, type PeerstoreStorage, storageOf } from './peerstore/options.ts'
 import type { PeerBook } from './peerstore/peer-book.ts'
 import type { PeerstoreLike } from './peerstore/peerstore.ts'
 import { loadServices, type Service } from './protocols/services.ts'
@@ -173,6 +173,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   readonly #tags: TagStore
   readonly #manager: ConnectionManager
   readonly #book: PeerBook
+  readonly #storage: PeerstoreStorage | undefined
   readonly #host: NodeHost
   readonly #listeners: Listeners
   readonly #dialer: Dialer
@@ -195,7 +196,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#options = resolveOptions(options)
     const { clock } = this.#options
     this.#failures = new Failures(this.#options.log)
-    const { peerstore, logger } = this.#options
+    const { peerstore, logger, identity } = this.#options
+    this.#storage = storageOf(options.peerstore, peerstore, identity.peer, logger)
     this.#book = bookOf(peerstore, (...line) => logger.debug(...line), this.#failures.report)
     this.#notifiees = new Notifiees(this.#failures.report)
     const { strategy } = this.#options.connections
@@ -368,10 +370,12 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
-   * Starts the native node and the services. Idempotent. If a service fails to start, rejects with its error and closes
-   * the swarm.
+   * Starts the native node, loads a persistent peerstore, and starts the services. Idempotent. If the peerstore or a service
+   * fails, rejects with its error and closes the swarm.
    *
    * @throws {@link StateError} if the swarm is closed.
+   * @throws {@link PeerstoreError} if the peerstore cannot be opened; a {@link PeerstoreLockedError} if it is open elsewhere,
+   * a {@link PeerstoreCorruptError} if its file is damaged.
    */
   async start(): Promise<void> {
     if (this.#phase === 'closed') throw new StateError('the swarm is closed')
@@ -383,6 +387,10 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     try {
       this.#phase = 'starting'
       this.#host.start()
+      if (this.#storage !== undefined) {
+        await this.#storage.open()
+        if (this.#closing !== undefined) throw new StateError('the swarm is closed')
+      }
       this.#phase = 'started'
       this.#registrar.attach(this.#host)
       this.#manager.start()
@@ -1034,7 +1042,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     else {
       this.#hasClosed = true
       this.endEvents()
-      resolve()
+      this.#closePeerstore().then(resolve, reject)
     }
     return promise
   }
@@ -1055,11 +1063,18 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     await this.#host.close(shutdown.left)
     await this.#upgrader?.closed(shutdown.left)
     await shutdown.within(custom)
+    await this.#closePeerstore()
     this.#registrar.detach()
     this.#listeners.closed()
     this.#tags.close()
     this.#hasClosed = true
     this.endEvents()
+  }
+
+  /** Stores what the end of the connections has changed, and ends the timer of the peerstore. */
+  async #closePeerstore(): Promise<void> {
+    await this.#storage?.close()
+    this.#book.close()
   }
 
   /** Tells the peerstore of the first connection to a peer, and of the end of its last one. */

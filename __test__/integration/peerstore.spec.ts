@@ -6,6 +6,7 @@ import {
   identify,
   Peerstore
 } from '../../ts/index.ts'
+import { openPeerRecord } from '../../ts/peerstore/signed-record.ts'
 import { createNode, until } from '../support/pair.ts'
 
 const LOCAL = '/ip4/127.0.0.1/tcp/0'
@@ -24,6 +25,7 @@ test('a peer is known after the connection by addresses, key, protocols and vers
   t.true(peerstore.pubKey(peer)?.equals(listener.privateKey.publicKey))
   t.deepEqual(peerstore.getProtocols(peer), listener.getProtocols())
   t.is(String(Buffer.from(peerstore.get(peer, 'AgentVersion') ?? [])), agentVersion ?? '')
+  t.true(peerstore.getPeerRecord(peer) !== undefined)
   // The listener learns of the dialer what that reports, not the port that it has dialled from.
   await until(() => listener.peerstore.getProtocols(dialer.peerId).length > 0)
   t.deepEqual(listener.peerstore.addrs(dialer.peerId), [])
@@ -46,6 +48,9 @@ test('a push replaces the addresses and protocols that a peer has reported', asy
   await until(() => peerstore.getProtocols(dialer.peerId).includes('/pushed'))
   const reported = dialer.getInterfaceListenAddrs().map(String)
   t.deepEqual(known().sort(), reported.sort())
+  // The record of these addresses has replaced that of the first one.
+  const { addresses } = openPeerRecord(peerstore.getPeerRecord(dialer.peerId) ?? Uint8Array.of())
+  t.deepEqual([...addresses].sort(), reported.sort())
 })
 
 test('a peerstore of the application replaces the own one', async (t) => {

@@ -305,7 +305,8 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
         return node
       }
     } as unknown as Native['NativeNode'],
-    // No test over this fake uses a secure session.
+    // No test over this fake uses a store or a secure session.
+    NativeStore: undefined as never,
     NativeSecureSession: undefined as never
   }
 

@@ -127,6 +127,12 @@ const OUTBOUND: Record<string, OutboundCase> = {
     const { remotePeer, remoteAddr, localPeer, localAddr } = connection
     t.deepEqual(facts.listenAddrs.map(without(remotePeer)), [String(remoteAddr)])
     t.deepEqual([facts.observedAddr].map(without(localPeer)), [String(localAddr)])
+    // It is stored only if it is valid. Not all peers send one.
+    const { peerstore } = connection.swarm
+    if (peer.name === 'go' || peer.name === 'js') {
+      t.true(peerstore.getPeerRecord(remotePeer) !== undefined)
+    }
+    t.deepEqual(peerstore.addrs(remotePeer).map(String), [String(remoteAddr)])
   },
 
   async 'echoes 64 MiB'(t, connection) {

@@ -191,3 +191,23 @@ test('replaces a wildcard by the addresses of the interfaces', (t) => {
   t.regex(first ?? '', /^\/ip4\/(?!0\.0\.0\.0)[\d.]+\/tcp\/4001$/)
   t.false(rest.includes(first ?? ''))
 })
+
+// go 171
+test('the signed record is part of a short message, and the second part of a long one', (t) => {
+  const signedPeerRecord = new Uint8Array(200).fill(7)
+  const short = { protocols: ['/a'], signedPeerRecord }
+  t.deepEqual(splitIdentify(short).map(reread), [short])
+  const protocols = Array.from({ length: 100 }, (_, index) => `/${'x'.repeat(20)}/${index}`)
+  const [first, second, ...others] = splitIdentify({ protocols, signedPeerRecord }).map(reread)
+  t.deepEqual(first, { protocols })
+  t.deepEqual(second, { signedPeerRecord })
+  t.deepEqual(others, [])
+  const many = Array.from({ length: 1_024 }, (_, index) => `/${'x'.repeat(70)}/${index}`)
+  t.true(splitIdentify({ protocols: many, signedPeerRecord }).length <= 9)
+})
+
+function reread(part: Uint8Array): IdentifyMessage {
+  const message: IdentifyMessage = {}
+  mergeIdentify(message, part)
+  return message
+}

@@ -70,6 +70,8 @@ test('the addresses of one lifetime get another one together', (t) => {
   const { clock, store, addrs } = setUp()
   void store.addAddrs(PEER, [at(1), at(2)], ADDRESS_TTL_CONNECTED)
   void store.addAddrs(PEER, [at(3)], ADDRESS_TTL_PERMANENT)
+  // It stays a permanent one.
+  void store.addAddrs(PEER, [at(3)], ADDRESS_TTL_CONNECTED)
   void store.updateAddrs(PEER, ADDRESS_TTL_CONNECTED, 10)
   t.is(addrs().length, 3)
   clock.advance(10)
@@ -105,6 +107,16 @@ test('addresses that a peer reports replace those that it has reported before', 
   t.deepEqual(addrs(), [at(1), at(4), at(3), at(9)])
   book.identified(PEER, { publicKey: KEY, protocols: ['/a'] })
   t.is(addrs().length, 4, 'what is not reported stays')
+})
+
+test('addresses that a peer reports evict none that the application keeps', (t) => {
+  const { store, book, addrs } = setUp()
+  void store.addAddrs(PEER, [at(1)], ADDRESS_TTL_PERMANENT)
+  book.connected(PEER)
+  const many = Array.from({ length: 500 }, (_, index) => at(index + 2))
+  book.identified(PEER, { publicKey: KEY, listenAddrs: many })
+  t.is(addrs().length, 64)
+  t.true(addrs().includes(at(1)))
 })
 
 test('named addresses are temporary until they work', (t) => {
@@ -293,6 +305,13 @@ test('peers without addresses are evicted first, then those never reached, the l
   book.worked(one, at(1))
   book.worked(six, at(1))
   t.deepEqual(known(), [one, five, six])
+  // The least recent one, if it were not connected.
+  book.connected(five)
+  for (const peer of [two, three, four]) book.worked(peer, at(1))
+  t.deepEqual(known(), [five, three, four])
+  book.disconnected(five)
+  for (const peer of [two, six, one]) book.worked(peer, at(1))
+  t.deepEqual(known(), [two, six, one])
 })
 
 // A162

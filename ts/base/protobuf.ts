@@ -1,5 +1,5 @@
 /** Fields of protobufs, read and written one at a time: the few formats of this package need no schema compiler. */
-import { concat } from './bytes.ts'
+import { allocate, copyOut } from './bytes.ts'
 
 const WIRE_TYPE_BITS = 3
 const VARINT = 0
@@ -98,14 +98,18 @@ export class ProtobufReader {
   }
 }
 
+/** Bytes of a writer at first: a short message. */
+const CAPACITY_MIN = 128
+
 /** Writes the fields of a protobuf. */
 export class ProtobufWriter {
-  readonly #parts: Uint8Array[] = []
+  #bytes = allocate(CAPACITY_MIN)
   #length = 0
 
   /** Writes a field of bytes. */
   bytes(field: number, value: Uint8Array): void {
-    this.#push(varint(BigInt((field << WIRE_TYPE_BITS) | LENGTH_DELIMITED)))
+    this.#reserve(2 * VARINT_BYTES_MAX + value.length)
+    this.#number(field * (1 << WIRE_TYPE_BITS) + LENGTH_DELIMITED)
     this.prefixed(value)
   }
 
@@ -113,36 +117,53 @@ export class ProtobufWriter {
     this.bytes(field, Buffer.from(value))
   }
 
-  /** Writes a field that is a number, 0 or more. */
-  varint(field: number, value: bigint): void {
-    this.#push(varint(BigInt((field << WIRE_TYPE_BITS) | VARINT)))
-    this.#push(varint(value))
+  /** Writes a field that is a whole number, 0 or more; above 2^53 as a bigint. */
+  varint(field: number, value: number | bigint): void {
+    this.#reserve(2 * VARINT_BYTES_MAX)
+    this.#number(field * (1 << WIRE_TYPE_BITS) + VARINT)
+    if (typeof value === 'number') this.#number(value)
+    else this.#bigint(value)
   }
 
   /** Writes bytes after their length, without a tag. */
   prefixed(value: Uint8Array): void {
-    this.#push(varint(BigInt(value.length)))
-    this.#push(value)
+    this.#reserve(VARINT_BYTES_MAX + value.length)
+    this.#number(value.length)
+    this.#bytes.set(value, this.#length)
+    this.#length += value.length
   }
 
-  /** Returns the whole. */
+  /** Returns the whole, as a copy of its size. */
   end(): Uint8Array {
-    return concat(this.#parts, this.#length)
+    return copyOut(this.#bytes, this.#length)
   }
 
-  #push(part: Uint8Array): void {
-    this.#parts.push(part)
-    this.#length += part.length
+  #reserve(size: number): void {
+    const needed = this.#length + size
+    if (needed <= this.#bytes.length) return
+    const grown = allocate(Math.max(needed, 2 * this.#bytes.length))
+    grown.set(this.#bytes)
+    this.#bytes = grown
   }
-}
 
-function varint(value: bigint): Uint8Array {
-  const bytes: number[] = []
-  let left = value
-  while (left >= 0x80n) {
-    bytes.push(Number(left & 0x7fn) | 0x80)
-    left >>= 7n
+  #number(value: number): void {
+    let left = value
+    while (left >= 0x80) {
+      this.#bytes[this.#length] = (left % 0x80) | 0x80
+      this.#length += 1
+      left = Math.floor(left / 0x80)
+    }
+    this.#bytes[this.#length] = left
+    this.#length += 1
   }
-  bytes.push(Number(left))
-  return Uint8Array.from(bytes)
+
+  #bigint(value: bigint): void {
+    let left = value
+    while (left > BigInt(Number.MAX_SAFE_INTEGER)) {
+      this.#bytes[this.#length] = Number(left & 0x7fn) | 0x80
+      this.#length += 1
+      left >>= 7n
+    }
+    this.#number(Number(left))
+  }
 }

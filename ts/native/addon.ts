@@ -250,6 +250,8 @@ export interface CommandResult {
   records?: string[]
   /** Number of texts left out of `records`. */
   omitted?: number
+  /** Entries of a store. */
+  page?: Uint8Array
 }
 
 /** The immutable facts of a connection. */
@@ -318,6 +320,14 @@ export interface NativeNode {
   close(request: RequestId, timeoutMs: number): void
 }
 
+/** A map of bytes in a file. */
+export interface NativeStore {
+  load(request: RequestId, after?: Uint8Array): void
+  commit(request: RequestId, batch: Uint8Array): void
+  close(request: RequestId): void
+  takeResult(request: RequestId): CommandResult
+}
+
 /** Constructor options of a native session. */
 export interface NativeSessionInit {
   privateKey: Uint8Array
@@ -380,6 +390,7 @@ export interface Native {
   nativeTables(): Record<string, Record<string, number>>
   NativeGate: new (hooks: number) => NativeGate
   NativeNode: new (options: NativeNodeOptions, gate?: NativeGate) => NativeNode
+  NativeStore: new (attachment: number, request: RequestId, path: string) => NativeStore
   NativeSecureSession: new (init: NativeSessionInit) => NativeSecureSession
 }
 

@@ -98,7 +98,7 @@ export interface NodeSink {
 }
 
 interface Command {
-  readonly node: NativeNode
+  readonly node: Pick<NativeNode, 'takeResult'>
   readonly site: { stack?: string }
   readonly resolve: (result: CommandResult) => void
   readonly reject: (err: Error) => void
@@ -457,7 +457,7 @@ export class Engine {
    * 5 to 20 microseconds.
    */
   command(
-    node: NativeNode,
+    node: Pick<NativeNode, 'takeResult'>,
     begin: (request: RequestId) => void,
     from?: (...args: never[]) => unknown
   ): CommandHandle {

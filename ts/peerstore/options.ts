@@ -1,9 +1,20 @@
 /** The option `peerstore` of a swarm. */
-import { type Check, checkOptions, type OptionChecks, objectWith } from '../base/arguments.ts'
+import {
+  aString,
+  type Check,
+  checkOptions,
+  misuse,
+  type OptionChecks,
+  objectWith
+} from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import { lazyModule } from '../base/lazy-module.ts'
+import type { Logger } from '../diagnostics/logger.ts'
+import { InvalidParametersError } from '../errors.ts'
+import type { DatastoreLike } from './interfaces.ts'
 import { type PeerBook, TableBook } from './peer-book.ts'
+import { PEERS_MAX } from './peer-table.ts'
 import { aPeerCount, Peerstore, type PeerstoreLike } from './peerstore.ts'
 
 // What few programs use.
@@ -12,13 +23,25 @@ const loadReplacedBook = lazyModule<typeof import('./replaced-book.ts')>(
   './replaced-book'
 )
 
+const loadStorage = lazyModule<typeof import('./storage.ts')>(import.meta.url, './storage')
+
 /** Options of the peerstore of a swarm. See docs/peerstore.md. */
 export interface PeerstoreOptions {
+  /** A file in which it is kept, which is made with its folders if there is none. Defaults to memory alone. */
+  path?: string
+  /** A datastore in which it is kept instead: any `interface-datastore`, opened and closed by its owner. */
+  datastore?: DatastoreLike
   /** Maximum number of peers, 1 or more. Defaults to 10,000. */
   maxPeers?: number
 }
 
 const CHECKS: OptionChecks<PeerstoreOptions> = {
+  path: (value, name) => {
+    aString(value, name)
+    // A file name ends at a null character, without an error.
+    if (value === '' || (value as string).includes('\0')) throw misuse(name, 'a path', value)
+  },
+  datastore: objectWith('query', 'batch'),
   maxPeers: aPeerCount
 }
 
@@ -37,7 +60,13 @@ const aPeerstore = objectWith(
 export const checkPeerstore: Check = (value, name) => {
   if (isPeerstore(value)) aPeerstore(value, name)
   // `checkOptions` accepts any value, and throws.
-  else checkOptions(value as PeerstoreOptions, CHECKS, name)
+  else {
+    const options = value as PeerstoreOptions
+    checkOptions(options, CHECKS, name)
+    if (options.path !== undefined && options.datastore !== undefined) {
+      throw new InvalidParametersError(`${name}.path and ${name}.datastore exclude each other`)
+    }
+  }
 }
 
 /** Returns whether a value is to be a peerstore, rather than options of one: no option is a method. */
@@ -51,7 +80,28 @@ export function makePeerstore(
   clock: Clock
 ): PeerstoreLike {
   if (option === undefined) return new Peerstore({ clock })
-  return isPeerstore(option) ? option : new Peerstore({ ...option, clock })
+  if (isPeerstore(option)) return option
+  return new Peerstore({ maxPeers: option.maxPeers ?? PEERS_MAX, clock })
+}
+
+/** What persists a peerstore. */
+export interface PeerstoreStorage {
+  /** Loads what is stored. */
+  open(): Promise<void>
+  /** Stores what is pending; never rejects. */
+  close(): Promise<void>
+}
+
+/** @internal Returns what persists the peerstore of a swarm; undefined if nothing does. */
+export function storageOf(
+  option: PeerstoreOptions | PeerstoreLike | undefined,
+  store: PeerstoreLike,
+  self: string,
+  logger: Logger
+): PeerstoreStorage | undefined {
+  if (option === undefined || isPeerstore(option) || !(store instanceof Peerstore)) return undefined
+  const place = option.path ?? option.datastore
+  return place === undefined ? undefined : loadStorage().journalOf(place, store.table, self, logger)
 }
 
 /** @internal Returns the swarm's own use of its peerstore. */

@@ -1,5 +1,9 @@
 /** The addresses of one peer, with their lifetimes and in the order in which they are dialled. */
-import { ADDRESS_TTL_CONNECTED, ADDRESS_TTL_RECENTLY_CONNECTED } from '../constants.ts'
+import {
+  ADDRESS_TTL_CONNECTED,
+  ADDRESS_TTL_PERMANENT,
+  ADDRESS_TTL_RECENTLY_CONNECTED
+} from '../constants.ts'
 import { dialRefusal, type ParsedAddress } from '../identity/parsed-address.ts'
 
 /**
@@ -96,14 +100,21 @@ export class PeerAddresses {
     return known
   }
 
-  /** Makes an address that is known to work the most recent one; returns whether it is known to. */
-  worked(text: string): boolean {
+  /**
+   * Makes an address that worked before, and is one of a connected peer again, the most recent one. Returns whether its
+   * lifetime has changed; undefined if it never worked.
+   */
+  worked(text: string): boolean | undefined {
     const known = this.#known.get(text)
-    if (known?.quality !== WORKED || known.ttl < ADDRESS_TTL_CONNECTED) return false
+    if (known?.quality !== WORKED) return undefined
     if (this.#known.size > 1) {
       this.#known.delete(text)
       this.#known.set(text, known)
     }
+    if (known.ttl >= ADDRESS_TTL_CONNECTED) return false
+    known.ttl = ADDRESS_TTL_CONNECTED
+    known.expiresAt = Number.POSITIVE_INFINITY
+    this.#findExpiry()
     return true
   }
 
@@ -220,14 +231,19 @@ export class PeerAddresses {
     this.#firstExpiry = first
   }
 
-  /** Returns the oldest address of the worst quality. */
+  /**
+   * Returns the oldest address of the worst quality. What the application keeps is not evicted by addresses that its peer
+   * reports.
+   */
   #worst(): string {
     let found = ''
     let least = Number.POSITIVE_INFINITY
-    for (const { text, quality } of this.#known.values()) {
-      if (quality >= least) continue
+    for (const { text, quality, ttl } of this.#known.values()) {
+      const isKept = quality === UNVERIFIED && ttl === ADDRESS_TTL_PERMANENT
+      const worth = isKept ? quality + 0.5 : quality
+      if (worth >= least) continue
       found = text
-      least = quality
+      least = worth
     }
     return found
   }

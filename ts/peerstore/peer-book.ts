@@ -38,6 +38,8 @@ export interface PeerBook {
   disconnected(peer: string): void
   /** Records what a connected peer has reported of itself. */
   identified(peer: string, report: PeerReport): void
+  /** Called when the swarm has closed. */
+  close(): void
 }
 
 /** Keys of metadata, as in go and js. */
@@ -67,14 +69,15 @@ export class TableBook implements PeerBook {
 
   worked(peer: string, address: string): void {
     const entry = this.#table.get(peer)
-    // The common case: nothing but the order changes, which is not worth a write.
-    if (entry?.addresses.worked(address) === true) this.#table.touch(entry)
-    else addressWorked(this.#table, peer, address)
+    // The common case is an address that worked before: neither its memory nor the rank of its peer changes.
+    const hasChanged = entry?.isConnected === true ? entry.addresses.worked(address) : undefined
+    if (entry === undefined || hasChanged === undefined) addressWorked(this.#table, peer, address)
+    else this.#table.touch(entry, hasChanged)
   }
 
   connected(peer: string): void {
     const entry = this.#table.setConnected(peer, true)
-    if (entry !== undefined) this.#table.place(entry)
+    if (entry !== undefined) this.#table.rank(entry)
   }
 
   disconnected(peer: string): void {
@@ -102,6 +105,10 @@ export class TableBook implements PeerBook {
     this.#put(entry, AGENT_VERSION, agentVersion)
     this.#put(entry, PROTOCOL_VERSION, protocolVersion)
     void this.#table.settle(entry)
+  }
+
+  close(): void {
+    this.#table.close()
   }
 
   /** Returns the record of a peer if it is valid, and of this peer. */

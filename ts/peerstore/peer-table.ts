@@ -17,10 +17,12 @@ const MEAN_BYTES_MAX = 6_700
 /** Interval of the removal of expired addresses, which are invisible before. */
 const SWEEP_MS = 60_000
 
-/** Told of every change of an entry. */
+/** Told of every change of an entry. It handles the rejections of what it returns. */
 export interface TableSink {
   changed(entry: PeerEntry): Promise<void>
   deleted(peer: string): Promise<void>
+  /** Called when the application awaits one of these promises. */
+  urge(): void
 }
 
 /** Peers by their text. */
@@ -45,6 +47,14 @@ export class PeerTable {
     this.#sink = sink
   }
 
+  /** Returns a promise of the caller's own for a change; the change is then made durable at once. */
+  own(stored: Promise<void>): Promise<void> {
+    if (stored === DONE) return DONE
+    this.#sink?.urge()
+    // Its rejection is unhandled if the caller does not handle it.
+    return stored.then(() => {})
+  }
+
   get(peer: string): PeerEntry | undefined {
     return this.#peers.get(peer)
   }
@@ -66,9 +76,18 @@ export class PeerTable {
     return entry
   }
 
-  /** Makes a peer the most recent one of its rank. */
-  touch(entry: PeerEntry): void {
+  /** Makes a peer the most recent one of its rank; `hasChanged` if more than its place has to be stored. */
+  touch(entry: PeerEntry, hasChanged: boolean): void {
     this.#ranks[entry.rank]?.touch(entry)
+    // A failure has been logged, and the write is repeated.
+    if (hasChanged) void this.#sink?.changed(entry)
+  }
+
+  /** Lists an entry by the rank that it has now. */
+  rank(entry: PeerEntry): void {
+    this.#ranks[entry.rank]?.remove(entry)
+    entry.rank = entry.rankNow()
+    this.#ranks[entry.rank]?.append(entry)
   }
 
   /**
@@ -140,7 +159,7 @@ export class PeerTable {
       const [bare, unreached, reached] = this.#ranks
       const stalest = bare?.first ?? unreached?.first ?? reached?.first
       if (stalest === undefined) return
-      this.#ignore(this.delete(stalest.peer))
+      void this.delete(stalest.peer)
     }
   }
 
@@ -153,16 +172,11 @@ export class PeerTable {
       if (entry.addresses.sweep(now)) {
         // A record of no address is of no use, as in go.
         if (entry.addresses.size === 0) entry.record = undefined
-        this.#ignore(this.settle(entry))
+        void this.settle(entry)
       }
       expires ||= entry.addresses.expires
     }
     if (expires) this.#timer ??= this.clock.setTimer(() => this.#sweep(), SWEEP_MS)
-  }
-
-  /** A failed write of the table itself has no caller to tell; the journal has logged it, and repeats it. */
-  #ignore(stored: Promise<void>): void {
-    if (stored !== DONE) stored.catch(() => {})
   }
 }
 

@@ -108,7 +108,7 @@ export class Peerstore {
     const id = peerText(peer)
     const parsed = parsedAddrs(addrs)
     aTtl(ttl, 'ttl')
-    return ttl === 0 ? DONE : addAddresses(this.table, id, parsed, ttl)
+    return ttl === 0 ? DONE : this.table.own(addAddresses(this.table, id, parsed, ttl))
   }
 
   /**
@@ -213,7 +213,7 @@ export class Peerstore {
     if (owner !== id) throw misuse('key', `the key of ${id}`, `that of ${owner}`)
     const entry = this.table.ensure(id)
     entry.publicKey = encoded
-    return this.table.settle(entry)
+    return this.table.own(this.table.settle(entry))
   }
 
   /** Returns the public key of a peer: the stored one, or the one that the peer id contains. Loads @libp2p/crypto. */
@@ -297,7 +297,7 @@ export class Peerstore {
     const entry = this.table.ensure(id)
     const refusal = putMetadata(entry, key, Uint8Array.from(value))
     if (refusal !== undefined) return Promise.reject(new PeerstoreLimitError(refusal))
-    return this.table.settle(entry)
+    return this.table.own(this.table.settle(entry))
   }
 
   /** Returns a value of a peer, as a copy. */
@@ -313,7 +313,7 @@ export class Peerstore {
     aKey(key, 'key')
     if (entry?.metadata?.delete(key) !== true) return DONE
     if (entry.metadata.size === 0) entry.metadata = undefined
-    return this.table.settle(entry)
+    return this.table.own(this.table.settle(entry))
   }
 
   /** Returns the peers of which anything is known. */
@@ -333,7 +333,7 @@ export class Peerstore {
 
   /** Removes everything that is known of a peer, its addresses included. */
   removePeer(peer: PeerLike): Promise<void> {
-    return this.table.delete(peerText(peer))
+    return this.table.own(this.table.delete(peerText(peer)))
   }
 
   /**
@@ -363,9 +363,13 @@ export class Peerstore {
   /** @internal Sets the persisted tags of a peer, which is then not evicted, and its addresses that worked remain. */
   setTags(peer: PeerLike, tags: ReadonlyMap<string, number>): Promise<void> {
     const entry = this.table.ensure(peerText(peer))
+    const { maxPeers } = this.table
+    if (tags.size > 0 && !entry.isTagged && this.peersWithTags().length >= maxPeers) {
+      return Promise.reject(new PeerstoreLimitError(`${maxPeers} peers have tags`))
+    }
     entry.tags = tags.size === 0 ? undefined : new Map(tags)
     entry.addresses.keepWorked(entry.isTagged)
-    return this.table.settle(entry)
+    return this.table.own(this.table.settle(entry))
   }
 
   /** @internal Returns the peers with tags. */
@@ -385,7 +389,7 @@ export class Peerstore {
   /** {@link PeerTable.settle} after a removal of addresses: a record of no address is of no use, as in go. */
   #settleAddrs(entry: PeerEntry): Promise<void> {
     if (entry.addresses.size === 0) entry.record = undefined
-    return this.table.settle(entry)
+    return this.table.own(this.table.settle(entry))
   }
 
   async #setProtocols(peer: string, protocols: readonly string[]): Promise<void> {
@@ -397,7 +401,7 @@ export class Peerstore {
     }
     const entry = this.table.ensure(peer)
     entry.protocols = Object.freeze(distinct)
-    await this.table.settle(entry)
+    await this.table.own(this.table.settle(entry))
   }
 
   #peersThat(matches: (entry: PeerEntry) => boolean): PeerId[] {

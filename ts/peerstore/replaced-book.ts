@@ -66,6 +66,10 @@ export class ReplacedBook implements PeerBook {
     }
   }
 
+  close(): void {
+    this.#connected.clear()
+  }
+
   #ttlOf(peer: string): number {
     return this.#connected.has(peer) ? ADDRESS_TTL_CONNECTED : ADDRESS_TTL_RECENTLY_CONNECTED
   }

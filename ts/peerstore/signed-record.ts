@@ -93,6 +93,27 @@ function opened(envelope: Uint8Array): PeerRecord {
   return recordOf(payload, publicKey)
 }
 
+/**
+ * Returns the sequence number of an envelope that was verified when it was stored. Throws `ProtobufError` for a malformed
+ * one.
+ */
+export function recordSeq(envelope: Uint8Array): bigint {
+  let seq = 0n
+  const fields = new ProtobufReader(envelope)
+  while (fields.next()) {
+    if (!fields.is(ENVELOPE.payload)) {
+      fields.skip()
+      continue
+    }
+    const payload = new ProtobufReader(fields.bytes())
+    while (payload.next()) {
+      if (payload.isNumber(RECORD.seq)) seq = payload.bigint()
+      else payload.skip()
+    }
+  }
+  return seq
+}
+
 function recordOf(payload: Uint8Array, publicKey: Uint8Array): PeerRecord {
   const { peerId, multihash } = native.peerOfKey(publicKey)
   let isOfKey = false

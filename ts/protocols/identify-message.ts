@@ -20,6 +20,9 @@ const MESSAGES_SENT_MAX = 9
 /** Maximum bytes of the first message sent: rust reads no more. */
 const FIRST_PART_BYTES_MAX = 4 * 1024
 
+/** Bytes up to which the signed record is part of the first message, as in go: older peers of it read no more. */
+const LEGACY_BYTES_MAX = 2 * 1024
+
 /** Bytes of the first message reserved for the observed address of the peer. */
 const OBSERVED_BYTES_MAX = 128
 
@@ -86,10 +89,11 @@ export function encodeIdentify(message: IdentifyMessage): Uint8Array {
 
 /**
  * Splits a message so that every peer can read it. Some peers read only the first part, or 4 KiB of it, so that has the
- * most important fields and is no longer; go reads nine parts of 8 KiB, and fields beyond are omitted.
+ * most important fields and is no longer; go reads nine parts of 8 KiB, and fields beyond are omitted. In a long message the
+ * signed record is a part of its own, the second one, as in go.
  */
 export function splitIdentify(message: IdentifyMessage): Uint8Array[] {
-  const { listenAddrs = [], protocols = [], ...single } = message
+  const { listenAddrs = [], protocols = [], signedPeerRecord, ...single } = message
   const first = listenAddrs.slice(0, FIRST_ADDRESSES)
   const repeated = [
     ...first.map((addr) => encodeIdentify({ listenAddrs: [addr] })),
@@ -98,18 +102,28 @@ export function splitIdentify(message: IdentifyMessage): Uint8Array[] {
       .slice(first.length, ADDRESSES_MAX)
       .map((addr) => encodeIdentify({ listenAddrs: [addr] }))
   ]
-  const head = encodeIdentify(single)
-  const parts: Uint8Array[][] = [[head]]
-  let room = FIRST_PART_BYTES_MAX - OBSERVED_BYTES_MAX - head.length
+  const record = signedPeerRecord === undefined ? undefined : encodeIdentify({ signedPeerRecord })
+  const unsigned = encodeIdentify(single)
+  const total = [unsigned, ...repeated, record].reduce(
+    (sum, field) => sum + (field?.length ?? 0),
+    0
+  )
+  const isApart = record !== undefined && total + OBSERVED_BYTES_MAX > LEGACY_BYTES_MAX
+  const head = record === undefined || isApart ? [unsigned] : [unsigned, record]
+  const parts: Uint8Array[][] = [head]
+  const partsMax = MESSAGES_SENT_MAX - (isApart ? 1 : 0)
+  let room = FIRST_PART_BYTES_MAX - OBSERVED_BYTES_MAX
+  for (const field of head) room -= field.length
   for (const field of repeated) {
     if (field.length > room) {
-      if (parts.length === MESSAGES_SENT_MAX) break
+      if (parts.length === partsMax) break
       parts.push([])
       room = IDENTIFY_MESSAGE_BYTES_MAX
     }
     parts.at(-1)?.push(field)
     room -= field.length
   }
+  if (isApart) parts.splice(1, 0, [record])
   return parts.map((fields) => Buffer.concat(fields))
 }
 

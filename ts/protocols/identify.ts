@@ -9,6 +9,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AbortOptions } from '../base/abort.ts'
 import { abortable } from '../base/abort.ts'
 import { aBoolean, aSignal, checkOptions, type OptionChecks } from '../base/arguments.ts'
+import { lazyModule } from '../base/lazy-module.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import { type Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
@@ -172,10 +173,18 @@ function reportedBy(connection: Connection, force: boolean): Promise<PeerReport>
   return report
 }
 
+// Loaded at the first message that has addresses.
+const loadSignedRecord = lazyModule<typeof import('../peerstore/signed-record.ts')>(
+  import.meta.url,
+  '../peerstore/signed-record'
+)
+
 /** The parts of the local message, without fields that differ by peer, and their time of creation. */
 interface Offer {
   readonly parts: readonly Uint8Array[]
   readonly madeAt: number
+  /** The signed record, and the addresses that it is of; undefined without addresses. */
+  readonly record: { readonly of: string; readonly envelope: Uint8Array } | undefined
 }
 
 /** Queries the peer of every connection of a swarm, responds to queries, and pushes changes. */
@@ -185,6 +194,8 @@ export class IdentifyService implements Service {
   #pushScheduled = false
   #newConnections: Connection[] = []
   readonly #offers = new Map<Reach, Offer>()
+  /** The number of the latest signed record. */
+  #seq = 0n
 
   // Deferred to the next turn of the event loop, so that streams of the application go first and a connection that has
   // ended by then is not queried.
@@ -211,7 +222,10 @@ export class IdentifyService implements Service {
     )
     swarm.addEventListener('connected', this.#connected)
     this.#stopWatching = watchOffers(swarm, () => {
-      this.#offers.clear()
+      // The records of unchanged addresses are kept.
+      for (const [reach, offer] of this.#offers) {
+        this.#offers.set(reach, { ...offer, madeAt: Number.NEGATIVE_INFINITY })
+      }
       this.#pushSoon()
     })
   }
@@ -263,15 +277,29 @@ export class IdentifyService implements Service {
     const now = swarm.options.clock.now()
     const known = this.#offers.get(reach)
     if (known !== undefined && now < known.madeAt + OFFER_KEPT_MS) return known.parts
+    const listenAddrs = addressesFor(reach, swarm.getListenAddrs().map(String))
+    const record = this.#recordOf(swarm, listenAddrs, known?.record)
     const parts = splitIdentify({
       publicKey: swarm.identity.publicKeyBytes,
-      listenAddrs: addressesFor(reach, swarm.getListenAddrs().map(String)),
+      listenAddrs,
+      ...(record === undefined ? {} : { signedPeerRecord: record.envelope }),
       protocols: swarm.getProtocols(),
       protocolVersion: PROTOCOL_VERSION,
       agentVersion: agentVersion()
     })
-    this.#offers.set(reach, { parts, madeAt: now })
+    this.#offers.set(reach, { parts, madeAt: now, record })
     return parts
+  }
+
+  /** Returns the signed record of addresses: the known one if it is of the same. */
+  #recordOf(swarm: Swarm, addresses: readonly string[], known: Offer['record']): Offer['record'] {
+    const of = addresses.join()
+    if (addresses.length === 0) return undefined
+    if (known?.of === of) return known
+    // Nanoseconds, as in go: a record must have a larger number than those of earlier runs, in any implementation.
+    const now = BigInt(Math.floor(swarm.options.clock.now())) * 1_000_000n
+    this.#seq = now > this.#seq ? now : this.#seq + 1n
+    return { of, envelope: loadSignedRecord().signPeerRecord(swarm.identity, addresses, this.#seq) }
   }
 
   /** Pushes to all peers at the end of this turn of the event loop, as handlers are registered in groups. */

@@ -6,9 +6,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 
-use ferroswarm_runtime::{Environment, Hub, Node, ProtocolNames};
+use ferroswarm_runtime::{CommandStore, Environment, Hub, Node, ProtocolNames};
 
 use crate::wake::{Bell, SharedBell, at_exit};
 
@@ -21,6 +21,8 @@ pub(crate) struct Attachment {
     pub(crate) names: Arc<ProtocolNames>,
     /// Nodes to stop when the environment ends.
     nodes: RefCell<Vec<Weak<Node>>>,
+    /// Stores to close then.
+    stores: RefCell<Vec<Weak<CommandStore>>>,
     next_node: Cell<u32>,
 }
 
@@ -38,6 +40,9 @@ thread_local! {
 /// Every node of the process: `process.exit` runs no environment cleanup hook.
 static NODES: Mutex<Vec<Weak<Node>>> = Mutex::new(Vec::new());
 
+/// Every store of the process, for the same reason.
+static STORES: Mutex<Vec<Weak<CommandStore>>> = Mutex::new(Vec::new());
+
 impl Attachment {
     /// Adds an attachment to the thread.
     pub(crate) fn install(bell: Arc<Bell>) -> Rc<Self> {
@@ -50,6 +55,7 @@ impl Attachment {
                 environment: RefCell::new(Environment::new(hub)),
                 bell,
                 nodes: RefCell::default(),
+                stores: RefCell::default(),
                 next_node: Cell::new(1),
             });
             attached.all.push(Rc::clone(&attachment));
@@ -79,15 +85,28 @@ impl Attachment {
 
     /// Registers `node` to be stopped when the environment ends or the process exits.
     pub(crate) fn keep(&self, node: &Arc<Node>) {
-        let remember = |nodes: &mut Vec<Weak<Node>>| {
-            nodes.retain(|known| known.strong_count() > 0);
-            nodes.push(Arc::downgrade(node));
-        };
-        remember(&mut self.nodes.borrow_mut());
-        remember(&mut NODES.lock().unwrap_or_else(PoisonError::into_inner));
-        static AT_EXIT: Once = Once::new();
+        remember(&mut self.nodes.borrow_mut(), node);
+        remember(&mut lock(&NODES), node);
         AT_EXIT.call_once(|| at_exit(stop_all));
     }
+
+    /// Registers `store` to be closed then.
+    pub(crate) fn keep_store(&self, store: &Arc<CommandStore>) {
+        remember(&mut self.stores.borrow_mut(), store);
+        remember(&mut lock(&STORES), store);
+        AT_EXIT.call_once(|| at_exit(stop_all));
+    }
+}
+
+static AT_EXIT: Once = Once::new();
+
+fn remember<T>(all: &mut Vec<Weak<T>>, one: &Arc<T>) {
+    all.retain(|known| known.strong_count() > 0);
+    all.push(Arc::downgrade(one));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Stops and joins every thread of the process's nodes. Libraries free their state while a process exits:
@@ -98,9 +117,13 @@ extern "C" fn stop_all() {
 }
 
 fn stop_every_node() {
-    let nodes = std::mem::take(&mut *NODES.lock().unwrap_or_else(PoisonError::into_inner));
+    let nodes = std::mem::take(&mut *lock(&NODES));
     for node in nodes.iter().filter_map(Weak::upgrade) {
         node.stop();
+    }
+    let stores = std::mem::take(&mut *lock(&STORES));
+    for store in stores.iter().filter_map(Weak::upgrade) {
+        store.stop();
     }
 }
 
@@ -111,6 +134,9 @@ pub(crate) fn tear_down(id: u32) {
     };
     for node in attachment.nodes.borrow().iter().filter_map(Weak::upgrade) {
         node.stop();
+    }
+    for store in attachment.stores.borrow().iter().filter_map(Weak::upgrade) {
+        store.stop();
     }
     attachment.bell.silence();
 }

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use ferroswarm_runtime::HandshakeError;
 use ferroswarm_runtime::{
     AddressError, CallError, CommandError, ConnectError, ConnectionFault, ResolveError,
-    SessionError, StreamFault,
+    SessionError, StoreError, StreamFault,
 };
 
 macro_rules! codes {
@@ -221,6 +221,18 @@ impl From<&CommandError> for ErrorCode {
             CommandError::NodeClosed => Self::ERR_NODE_CLOSED,
             CommandError::NoListener => Self::ERR_INVALID_PARAMETERS,
             CommandError::Resolve(error) => error.into(),
+            CommandError::Store(error) => (&**error).into(),
+            _ => Self::ERR_INTERNAL,
+        }
+    }
+}
+
+impl From<&StoreError> for ErrorCode {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Locked => Self::ERR_PEERSTORE_LOCKED,
+            StoreError::Corrupt(_) | StoreError::Version(_) => Self::ERR_PEERSTORE_CORRUPT,
+            StoreError::Io(_) | StoreError::Closed => Self::ERR_PEERSTORE,
             _ => Self::ERR_INTERNAL,
         }
     }

@@ -16,6 +16,7 @@ pub mod gate;
 mod hot;
 pub mod keys;
 pub mod native_node;
+pub mod native_store;
 mod number;
 pub mod options;
 mod record;

@@ -92,6 +92,8 @@ pub struct CommandResult {
     pub records: Option<Vec<String>>,
     /// The number of texts left out of them.
     pub omitted: Option<u32>,
+    /// Entries of a store.
+    pub page: Option<Uint8Array>,
 }
 
 /// Immutable facts about a connection, in the order of `NativeConnectionFacts` in `ts/native/addon.ts`.
@@ -370,16 +372,11 @@ impl NativeNode {
     #[napi(catch_unwind)]
     pub fn take_result(&self, request: f64) -> Result<CommandResult, Failure> {
         let request = whole(request)?;
-        let outcome = self
-            .attachment
-            .environment
-            .borrow_mut()
-            .take_outcome(request);
-        let outcome = outcome.ok_or_else(|| invalid("no such result"))?;
+        let taken = take_result(&self.attachment, request)?;
         if self.closing.get() == Some(request) {
             self.node.stop();
         }
-        Ok(result(outcome))
+        Ok(taken)
     }
 
     /// Stops accepting: new connections and inbound streams are refused.
@@ -403,6 +400,12 @@ impl NativeNode {
         self.node.close(request, timeout);
         Ok(())
     }
+}
+
+/// Takes the result of a completed command.
+pub(crate) fn take_result(attachment: &Attachment, request: u32) -> Result<CommandResult, Failure> {
+    let outcome = attachment.environment.borrow_mut().take_outcome(request);
+    outcome.map(result).ok_or_else(|| invalid("no such result"))
 }
 
 fn parse_address(text: &str) -> Result<Multiaddr, Failure> {
@@ -471,6 +474,10 @@ fn result(outcome: Outcome) -> CommandResult {
         Outcome::Resolved(records) => CommandResult {
             records: Some(records.values),
             omitted: Some(records.omitted),
+            ..CommandResult::default()
+        },
+        Outcome::Page(page) => CommandResult {
+            page: Some(page.into()),
             ..CommandResult::default()
         },
         Outcome::Failed(error) => failed(&error),

@@ -1,6 +1,7 @@
 //! Asynchronous commands: each has a request id and ends with one completion.
 
 use ferroswarm_secure::UpgradeError;
+use ferroswarm_store::StoreError;
 use multiaddr::Multiaddr;
 use thiserror::Error;
 
@@ -38,6 +39,8 @@ pub enum Outcome {
     DialFailed(Vec<Attempt>),
     /// A lookup has found records.
     Resolved(Records),
+    /// Entries of a store.
+    Page(Vec<u8>),
     /// The command failed.
     Failed(CommandError),
 }
@@ -156,4 +159,7 @@ pub enum CommandError {
     /// The lookup failed.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    /// The call of a store failed.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
 }

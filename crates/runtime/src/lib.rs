@@ -31,6 +31,7 @@ pub use resources::{
 pub use secure_session::{SecureSession, SecureSessionOptions, SessionError, SessionPeer};
 pub use slot::{Proposals, ResetReport, StreamSlot, Taken};
 pub use stats::{Counter, HubStats};
+pub use store::CommandStore;
 
 pub use ferroswarm_proto::framing::Framing;
 pub use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
@@ -39,6 +40,7 @@ pub use ferroswarm_proto::stream::State;
 pub use ferroswarm_secure::{
     HandshakeError, Identity, KeyType, Keypair, PeerId, PublicKey, Role, Security,
 };
+pub use ferroswarm_store::StoreError;
 pub use multiaddr::Multiaddr;
 
 mod attempts;
@@ -68,6 +70,7 @@ mod resources;
 mod secure_session;
 mod slot;
 mod stats;
+mod store;
 mod sync;
 mod threads;
 mod tick;

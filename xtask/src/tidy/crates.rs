@@ -12,8 +12,9 @@ const CRATES: &str = "
     proto
     chacha
     send-queue
+    store
     secure: chacha proto
-    runtime: proto secure send-queue
+    runtime: proto secure send-queue store
     node: runtime
     fuzz-targets: proto secure
     budgets: proto secure runtime
@@ -25,6 +26,7 @@ const OWNERS: &str = "
     tokio: runtime
     socket2: runtime
     mio: runtime
+    redb: store
     napi: node
     napi-derive: node
     napi-build: node";

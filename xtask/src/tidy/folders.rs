@@ -20,7 +20,7 @@ const PARTS: &str = "
     io/index.ts: io secure
     stream: base native io | identity resource-manager muxer
     stream.ts: base native io stream | identity resource-manager muxer
-    peerstore: base native identity
+    peerstore: base native identity | diagnostics
     connection: base native identity stream resource-manager | muxer connection-manager peerstore
     diagnostics: base native resource-manager connection
     negotiation: base native io stream diagnostics
