@@ -23,7 +23,7 @@ import type { ConnectionDirection } from './connection/facts.ts'
 import { selectionOf } from './connection/strategy.ts'
 import { ConnectionTable } from './connection/table.ts'
 import { type Connection, NEW_STREAM_CHECKS, type NewStreamOptions } from './connection.ts'
-import type { TagUpdate } from './connection-manager/common-tags.ts'
+import { isKeepAlive, type TagUpdate } from './connection-manager/common-tags.ts'
 import type { ManagerHost } from './connection-manager/host.ts'
 import type {
   AutoConnectorLike,
@@ -213,6 +213,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#registrar = new Registrar(this.#failures)
     const { decayResolution } = this.#options.connections
     this.#tags = new TagStore({ clock, decayResolution }).report({
+      changed: (peer, tag) => this.#storeTags(peer, tag),
       onFailure: this.#failures.report
     })
     this.#manager = new ConnectionManager(this, this.#managerHost(), this.#options)
@@ -393,6 +394,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       }
       this.#phase = 'started'
       this.#registrar.attach(this.#host)
+      this.#restoreTags()
       this.#manager.start()
       for (const service of await loadServices(this.#options.services)) {
         if (this.isStarted()) {
@@ -1069,6 +1071,25 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#tags.close()
     this.#hasClosed = true
     this.endEvents()
+  }
+
+  /** Stores the tags of a peer that outlive the process, once one of them has changed. */
+  #storeTags(peer: string, changed: string): void {
+    if (!isKeepAlive(changed)) return
+    const tags = [...this.#tags.tagsOf(peer)].filter(([tag]) => isKeepAlive(tag))
+    this.#book.setTags(peer, new Map(tags))
+  }
+
+  /** Sets the tags that were stored, but for those that the application has set since. */
+  #restoreTags(): void {
+    for (const [peer, tags] of this.#book.tags()) {
+      const kept = [...tags].filter(([tag]) => isKeepAlive(tag))
+      // A datastore of js-libp2p has others too.
+      if (kept.length < tags.size) this.#book.setTags(peer, new Map(kept))
+      for (const [tag, value] of kept) {
+        if (!this.#tags.tagsOf(peer).has(tag)) this.#tags.tagPeer(peer, tag, value)
+      }
+    }
   }
 
   /** Stores what the end of the connections has changed, and ends the timer of the peerstore. */

@@ -1,9 +1,13 @@
 /** Reconnection of peers tagged keep-alive. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import {
   CommonTags,
   type ConnectionConfig,
   InvalidParametersError,
+  Peerstore,
   ReconnectQueue,
   type Swarm,
   type SwarmOptions
@@ -155,6 +159,53 @@ test('at most five peers are dialled at a time', async (t) => {
   t.is(queue.pending, 0)
   queue.stop()
   t.throws(() => new ReconnectQueue({} as never), { instanceOf: InvalidParametersError })
+})
+
+test('a tagged peer is dialled at once after a restart, by what the peerstore remembers', async (t) => {
+  const node = await listening(t)
+  const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-reconnect-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const peerstore = { path: join(folder, 'peers.redb') }
+  const first = await setUp(t, {}, { peerstore })
+  await first.swarm.dialPeer(node.peerId, { addresses: node.getListenAddrs() })
+  first.swarm.tagPeer(node.peerId, 'keep-alive-server', 50)
+  first.swarm.tagPeer(node.peerId, 'other', 7)
+  first.swarm.tagPeer(peerOf(1), CommonTags.KEEP_ALIVE, 1)
+  first.swarm.untagPeer(peerOf(1), CommonTags.KEEP_ALIVE)
+  await first.swarm.close()
+
+  const { swarm, clock } = await setUp(t, {}, { peerstore })
+  t.is(swarm.reconnectQueue.pending, 1)
+  t.deepEqual(swarm.getTagInfo(node.peerId)?.tags, { 'keep-alive-server': 50 })
+  clock.advance(0)
+  await until(() => swarm.getTotalConnections() === 1)
+  await until(() => swarm.reconnectQueue.pending === 0)
+})
+
+test('a peerstore of the application remembers the tags too', async (t) => {
+  const store = new Peerstore()
+  const calls: string[] = []
+  // Anything but an instance of the class is used by its public calls.
+  const replaced = new Proxy({} as Peerstore, {
+    get: (_target, name) => {
+      const member: unknown = Reflect.get(store, name, store)
+      if (typeof member !== 'function') return member
+      calls.push(String(name))
+      return member.bind(store)
+    },
+    getPrototypeOf: () => Object.prototype
+  })
+  const first = await setUp(t, {}, { peerstore: replaced })
+  first.swarm.tagPeer(peerOf(1), CommonTags.KEEP_ALIVE, 5)
+  await first.swarm.close()
+  t.true(calls.includes('put'))
+  const second = await setUp(t, {}, { peerstore: replaced })
+  t.deepEqual(second.swarm.getTagInfo(peerOf(1))?.tags, { [CommonTags.KEEP_ALIVE]: 5 })
+  t.is(second.swarm.reconnectQueue.pending, 1)
+  second.swarm.untagPeer(peerOf(1), CommonTags.KEEP_ALIVE)
+  await second.swarm.close()
+  const third = await setUp(t, {}, { peerstore: replaced })
+  t.is(third.swarm.getTagInfo(peerOf(1)), undefined)
 })
 
 test('the close of a swarm ends pending reconnections', async (t) => {

@@ -75,7 +75,8 @@ export function encodePeer(entry: PeerEntry, now: number): Uint8Array {
   }
   for (const [name, value] of entry.tags ?? []) {
     const tag = new ProtobufWriter()
-    tag.varint(TAG.value, value)
+    // The format has no negative values.
+    tag.varint(TAG.value, Math.max(value, 0))
     const pair = new ProtobufWriter()
     pair.text(ENTRY.key, name)
     pair.bytes(ENTRY.value, tag.end())

@@ -8,6 +8,7 @@ import {
   openRecord,
   PROTOCOLS_MAX,
   putMetadata,
+  putTags,
   reportAddresses
 } from './changes.ts'
 import type { PeerTable } from './peer-table.ts'
@@ -38,6 +39,10 @@ export interface PeerBook {
   disconnected(peer: string): void
   /** Records what a connected peer has reported of itself. */
   identified(peer: string, report: PeerReport): void
+  /** Stores the tags of a peer that are to outlive the process. */
+  setTags(peer: string, tags: ReadonlyMap<string, number>): void
+  /** Returns the stored tags by peer. */
+  tags(): ReadonlyMap<string, ReadonlyMap<string, number>>
   /** Called when the swarm has closed. */
   close(): void
 }
@@ -105,6 +110,17 @@ export class TableBook implements PeerBook {
     this.#put(entry, AGENT_VERSION, agentVersion)
     this.#put(entry, PROTOCOL_VERSION, protocolVersion)
     void this.#table.settle(entry)
+  }
+
+  setTags(peer: string, tags: ReadonlyMap<string, number>): void {
+    const stored = putTags(this.#table, peer, tags)
+    if (typeof stored === 'string') this.#refused(`the tags of ${peer} are not stored: ${stored}`)
+  }
+
+  tags(): ReadonlyMap<string, ReadonlyMap<string, number>> {
+    const tagged = new Map<string, ReadonlyMap<string, number>>()
+    for (const { peer, tags } of this.#table.all()) if (tags !== undefined) tagged.set(peer, tags)
+    return tagged
   }
 
   close(): void {

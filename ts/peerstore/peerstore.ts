@@ -28,7 +28,8 @@ import {
   ofPeer,
   openRecord,
   PROTOCOLS_MAX,
-  putMetadata
+  putMetadata,
+  putTags
 } from './changes.ts'
 import type { PeerInfo, PeerRecordOptions } from './interfaces.ts'
 import { UNVERIFIED } from './peer-addresses.ts'
@@ -355,26 +356,11 @@ export class Peerstore {
     return this.table.get(peerText(peer))?.latency
   }
 
-  /** @internal Returns the persisted tags of a peer. */
-  tags(peer: PeerLike): ReadonlyMap<string, number> {
-    return new Map(this.table.get(peerText(peer))?.tags)
-  }
-
-  /** @internal Sets the persisted tags of a peer, which is then not evicted, and its addresses that worked remain. */
+  /** @internal Sets the tags of a peer that outlive the process. */
   setTags(peer: PeerLike, tags: ReadonlyMap<string, number>): Promise<void> {
-    const entry = this.table.ensure(peerText(peer))
-    const { maxPeers } = this.table
-    if (tags.size > 0 && !entry.isTagged && this.peersWithTags().length >= maxPeers) {
-      return Promise.reject(new PeerstoreLimitError(`${maxPeers} peers have tags`))
-    }
-    entry.tags = tags.size === 0 ? undefined : new Map(tags)
-    entry.addresses.keepWorked(entry.isTagged)
-    return this.table.own(this.table.settle(entry))
-  }
-
-  /** @internal Returns the peers with tags. */
-  peersWithTags(): PeerId[] {
-    return this.#peersThat(({ isTagged }) => isTagged)
+    const stored = putTags(this.table, peerText(peer), tags)
+    if (typeof stored === 'string') return Promise.reject(new PeerstoreLimitError(stored))
+    return this.table.own(stored)
   }
 
   /** @internal Shows numbers, no addresses. */

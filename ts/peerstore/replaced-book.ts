@@ -70,6 +70,26 @@ export class ReplacedBook implements PeerBook {
     this.#connected.clear()
   }
 
+  setTags(peer: string, tags: ReadonlyMap<string, number>): void {
+    const bytes = new TextEncoder().encode(JSON.stringify(Object.fromEntries(tags)))
+    this.#write((store) =>
+      tags.size === 0 ? store.delete(peer, TAGS_KEY) : store.put(peer, TAGS_KEY, bytes)
+    )
+  }
+
+  tags(): ReadonlyMap<string, ReadonlyMap<string, number>> {
+    const tagged = new Map<string, ReadonlyMap<string, number>>()
+    try {
+      for (const peer of this.#store.peers()) {
+        const bytes = this.#store.get(peer, TAGS_KEY)
+        if (bytes !== undefined) tagged.set(peer.toString(), tagsOf(bytes))
+      }
+    } catch (err) {
+      this.#failed(err)
+    }
+    return tagged
+  }
+
   #ttlOf(peer: string): number {
     return this.#connected.has(peer) ? ADDRESS_TTL_CONNECTED : ADDRESS_TTL_RECENTLY_CONNECTED
   }
@@ -82,4 +102,13 @@ export class ReplacedBook implements PeerBook {
       this.#failed(err)
     }
   }
+}
+
+/** The key of metadata under which tags are stored. */
+const TAGS_KEY = 'ferroswarm/tags'
+
+function tagsOf(bytes: Uint8Array): ReadonlyMap<string, number> {
+  const tags: unknown = JSON.parse(new TextDecoder().decode(bytes))
+  const entries = Object.entries(tags ?? {})
+  return new Map(entries.filter((entry): entry is [string, number] => Number.isInteger(entry[1])))
 }
