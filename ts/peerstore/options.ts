@@ -29,7 +29,7 @@ const loadStorage = lazyModule<typeof import('./storage.ts')>(import.meta.url, '
 export interface PeerstoreOptions {
   /** A file in which it is kept, which is made with its folders if there is none. Defaults to memory alone. */
   path?: string
-  /** A datastore in which it is kept instead: any `interface-datastore`, opened and closed by its owner. */
+  /** A datastore in which it is kept instead, an `interface-datastore` that its owner opens and closes. */
   datastore?: DatastoreLike
   /** Maximum number of peers, 1 or more. Defaults to 10,000. */
   maxPeers?: number
@@ -84,7 +84,7 @@ export function makePeerstore(
   return new Peerstore({ maxPeers: option.maxPeers ?? PEERS_MAX, clock })
 }
 
-/** What persists a peerstore. */
+/** @internal What persists a peerstore. */
 export interface PeerstoreStorage {
   /** Loads what is stored. */
   open(): Promise<void>

@@ -93,7 +93,7 @@ class PeerReport {
     this.protocols = sharedList(merged.protocols, last?.protocols)
     this.listenAddrs = sharedList(merged.listenAddrs, last?.listenAddrs)
     this.observedAddr = shared(merged.observedAddr, last?.observedAddr)
-    this.signedPeerRecord = merged.signedPeerRecord
+    this.signedPeerRecord = sharedRecord(merged.signedPeerRecord)
     last = this
   }
 
@@ -104,7 +104,8 @@ class PeerReport {
       protocols: this.protocols,
       listenAddrs: Object.freeze(this.listenAddrs.map(multiaddrOf)),
       observedAddr: this.observedAddr === undefined ? undefined : multiaddrOf(this.observedAddr),
-      signedPeerRecord: this.signedPeerRecord
+      // A copy, as the peerstore has it too.
+      signedPeerRecord: this.signedPeerRecord && Uint8Array.from(this.signedPeerRecord)
     })
     return this.#result
   }
@@ -118,6 +119,15 @@ const NOTHING: readonly string[] = Object.freeze([])
 /** Returns `known` if it equals `text`, so that both share memory; otherwise `text`. */
 function shared(text: string | undefined, known: string | undefined): string | undefined {
   return text === known ? known : text
+}
+
+// The latest signed record: several connections to a peer report the same one. Most peers have one of their own.
+let lastRecord: Uint8Array | undefined
+
+function sharedRecord(record: Uint8Array | undefined): Uint8Array | undefined {
+  if (record === undefined) return undefined
+  if (lastRecord === undefined || Buffer.compare(record, lastRecord) !== 0) lastRecord = record
+  return lastRecord
 }
 
 function sharedList(
