@@ -49,9 +49,9 @@ export {
   decayLinear,
   decayNone
 } from './connection-manager/decay-presets.ts'
-export type { ConnectionObserver } from './connection-manager/host.ts'
 export type {
   AutoConnectorLike,
+  ConnectionObserver,
   ConnectionPrunerLike,
   ManagerParts,
   ReconnectQueueLike

@@ -253,7 +253,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       tags: this.#tags,
       onFailure: this.#failures.report,
       isConnected: (peer) => this.#connections.count(peer) > 0,
-      reachable: () => this.peerstore.peersWithAddrs().map(String),
+      reachable: () => this.#book.reachable(),
       pruned: (detail) => this.#tell('prune', detail),
       reconnectFailed: (detail) => this.#tell('reconnectFailed', detail),
       retain: () => this.#host.retain(),

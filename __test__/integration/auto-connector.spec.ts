@@ -184,6 +184,19 @@ test('a peer that the application has disconnected from is not dialled until it 
   await until(() => swarm.getTotalConnections() === 1)
 })
 
+test('a peer that was only named for a dial is not dialled again', async (t) => {
+  const node = await listening(t)
+  const { swarm } = await setUp(t, { min: 0 })
+  const signal = AbortSignal.abort()
+  await t.throwsAsync(swarm.dialPeer(peerOf(1), { addresses: [DEAD] }))
+  await t.throwsAsync(swarm.dialPeer(node.peerId, { addresses: node.getListenAddrs(), signal }))
+  t.is(await swarm.autoConnector.maybeConnect(), 0)
+  void swarm.peerstore.addAddrs(node.peerId, node.getListenAddrs(), 120_000)
+  t.is(await swarm.autoConnector.maybeConnect(), 0)
+  void swarm.peerstore.addAddrs(node.peerId, node.getListenAddrs(), 120_001)
+  t.is(await swarm.autoConnector.maybeConnect(), 1)
+})
+
 // A6
 test('valuable peers are dialled first', async (t) => {
   const nodes = await Promise.all([1, 2, 3].map(() => listening(t)))

@@ -17,6 +17,18 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   '.': ['connection', 'constants', 'errors', 'index', 'stream', 'swarm'],
   base: ['abort', 'clock', 'events'],
   connection: ['config', 'facts', 'strategy'],
+  'connection-manager': [
+    'auto-connector',
+    'common-tags',
+    'decay',
+    'decay-presets',
+    'interfaces',
+    'prune-decision',
+    'prune-order',
+    'pruner',
+    'reconnect-queue',
+    'tag-store'
+  ],
   diagnostics: ['logger'],
   dial: ['address-manager', 'black-hole', 'options', 'queue', 'ranker', 'report', 'retry'],
   dns: ['dns-resolver', 'options', 'records'],

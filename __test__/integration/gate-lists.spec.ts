@@ -204,7 +204,7 @@ test('an attempt that starts after the lists have changed is refused natively', 
   t.like(refused, [{ stage: 'addrDial', direction: 'outbound', rule: 'deny 127.0.0.2' }])
 })
 
-// G4 G5
+// G4, G5
 test('all addresses of a name must pass, otherwise none is dialled', async (t) => {
   let accepted = 0
   const address = await serveSockets(t, () => {
@@ -247,7 +247,7 @@ test('all addresses of a name must pass, otherwise none is dialled', async (t) =
   await until(() => accepted === 1)
 })
 
-// G1 G3
+// G1, G3
 test('what has no IP address is allowed without an allow list, and refused with one', async (t) => {
   const swarm = await createNode(t, { dns: resolverOf({}) })
   const { connectionGate } = swarm

@@ -5,7 +5,8 @@ import type { Libp2pError } from '../errors.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import type { Swarm } from '../swarm.ts'
 import { Cooldowns } from './cooldowns.ts'
-import { type ConnectionObserver, hostOf, type ManagerHost } from './host.ts'
+import { hostOf, type ManagerHost } from './host.ts'
+import type { ConnectionObserver } from './interfaces.ts'
 
 /** Dials at a time: of the 100 that a swarm makes, most are left to the application. */
 const DIALS_MAX = 16
@@ -24,7 +25,7 @@ const DISCONNECT_INTERVAL_MS = 5_000
  * `connections.autoConnectInterval`, every 10 s below `connections.min`, and when a connection has ended.
  *
  * A round dials as many peers as connections are missing, those with the highest sum of tags first: never this swarm,
- * peers that are connected, those without a known address, or those in cooldown. A peer is in cooldown for
+ * peers that are connected, those without a known address or with temporary ones only, or those in cooldown. A peer is in cooldown for
  * `connections.autoConnectCooldown` after a failed dial, doubled by each further one, for a minute after it has
  * disconnected, and until the next connection if the application has closed the last one.
  *

@@ -22,7 +22,7 @@ export const CommonTags = Object.freeze({
 /** Returns the new value of a tag by its present one, which is 0 if the peer does not have the tag. */
 export type TagUpdate = (value: number) => number
 
-/** Returns whether a tag asks for reconnection: `keep-alive`, or any that begins with it, as in js-libp2p. */
+/** @internal Returns whether a tag asks for reconnection: `keep-alive`, or any that begins with it, as in js-libp2p. */
 export function isKeepAlive(tag: string): boolean {
   return tag.startsWith(CommonTags.KEEP_ALIVE)
 }

@@ -1,9 +1,21 @@
 /** What a swarm asks of the parts that manage its connections: those of this package, or of the application. */
+import type { Connection } from '../connection.ts'
 import type { PeerLike } from '../identity/peer-id.ts'
 import type { Swarm } from '../swarm.ts'
-import type { ConnectionObserver } from './host.ts'
 import type { PruneDecision } from './prune-decision.ts'
 import type { ConnectionManagerInfo, TrimOptions } from './pruner.ts'
+
+/** A part that follows the connections of a swarm. */
+export interface ConnectionObserver {
+  /** Called when the swarm has started. */
+  start(): void
+  /** Called when the swarm begins to close. */
+  stop(): void
+  /** Called with each new connection, once everyone was notified of it. It must be quick. */
+  connected?(connection: Connection): void
+  /** Called with each connection that has ended, once everyone was notified of it. It must be quick. */
+  disconnected?(connection: Connection): void
+}
 
 /** Closes connections of a swarm that are too many: {@link ConnectionPruner}, or one of the application. */
 export interface ConnectionPrunerLike extends ConnectionObserver {

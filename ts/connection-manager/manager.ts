@@ -4,9 +4,10 @@ import type { ConnectionCore } from '../connection/core.ts'
 import type { Connection } from '../connection.ts'
 import type { Swarm } from '../swarm.ts'
 import { AutoConnector } from './auto-connector.ts'
-import { type ConnectionObserver, type ManagerHost, provideHost } from './host.ts'
+import { type ManagerHost, provideHost } from './host.ts'
 import type {
   AutoConnectorLike,
+  ConnectionObserver,
   ConnectionPrunerLike,
   ManagerParts,
   ReconnectQueueLike

@@ -46,7 +46,7 @@ export interface PruneDecision {
   readonly exempt: Readonly<Record<PruneExemption, number>>
 }
 
-/** What is decided upon. */
+/** @internal What is decided upon. */
 export interface PruneContext {
   readonly config: ResolvedConnectionConfig
   readonly tags: TagStore
@@ -55,13 +55,13 @@ export interface PruneContext {
   readonly onFailure: OnFailure
 }
 
-/** What a decision passes over. */
+/** @internal What a decision passes over. */
 export interface PruneLicence {
   readonly ignoresGrace?: boolean
   readonly ignoresProtection?: boolean
 }
 
-/** Decides which of `connections` are closed so that `connections.low` of them stay; `isWhole` reports all of them. */
+/** @internal Decides which of `connections` are closed so that `connections.low` of them stay; `isWhole` reports all of them. */
 export function decide(
   connections: readonly Connection[],
   context: PruneContext,

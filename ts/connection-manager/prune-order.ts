@@ -55,7 +55,7 @@ function rankOf(direction: ConnectionDirection): number {
   return direction === 'outbound' ? 1 : 0
 }
 
-/** Returns candidates in the usual order. */
+/** @internal Returns candidates in the usual order. */
 export function sorted(
   candidates: readonly PruneCandidate[],
   tieBreak: PruneTieBreak
@@ -70,7 +70,7 @@ export function sorted(
   })
 }
 
-/** Returns the first criterion by which two candidates differ. */
+/** @internal Returns the first criterion by which two candidates differ. */
 export function ruleBetween(one: PruneCandidate, other: PruneCandidate): PruneRule {
   if (one.temporary !== other.temporary) return 'temporary'
   if (one.value !== other.value) return 'value'
@@ -78,7 +78,7 @@ export function ruleBetween(one: PruneCandidate, other: PruneCandidate): PruneRu
   return rankOf(one.direction) === rankOf(other.direction) ? 'age' : 'direction'
 }
 
-/** Returns the facts of a connection. */
+/** @internal Returns the facts of a connection. */
 export function candidateOf(
   connection: Connection,
   value: number,

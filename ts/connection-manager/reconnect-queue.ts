@@ -6,7 +6,8 @@ import type { Libp2pError } from '../errors.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import type { Swarm } from '../swarm.ts'
 import { isKeepAlive } from './common-tags.ts'
-import { type ConnectionObserver, hostOf, type ManagerHost } from './host.ts'
+import { hostOf, type ManagerHost } from './host.ts'
+import type { ConnectionObserver } from './interfaces.ts'
 
 /** Times are made longer or shorter by up to this share, so that the clients of a server do not return all at once. */
 const JITTER = 0.1

@@ -2,7 +2,8 @@
 import {
   ADDRESS_TTL_CONNECTED,
   ADDRESS_TTL_PERMANENT,
-  ADDRESS_TTL_RECENTLY_CONNECTED
+  ADDRESS_TTL_RECENTLY_CONNECTED,
+  ADDRESS_TTL_TEMPORARY
 } from '../constants.ts'
 import { dialRefusal, type ParsedAddress } from '../identity/parsed-address.ts'
 
@@ -208,6 +209,14 @@ export class PeerAddresses {
   hasCurrent(now: number): boolean {
     if (now < this.#firstExpiry) return this.#known.size > 0
     for (const address of this.#known.values()) if (now < this.#expiryOf(address)) return true
+    return false
+  }
+
+  /** Returns whether there is an address that is not only for a dial at hand. */
+  hasLasting(now: number): boolean {
+    for (const address of this.#known.values()) {
+      if (address.ttl > ADDRESS_TTL_TEMPORARY && now < this.#expiryOf(address)) return true
+    }
     return false
   }
 

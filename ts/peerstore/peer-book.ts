@@ -39,6 +39,8 @@ export interface PeerBook {
   disconnected(peer: string): void
   /** Records what a connected peer has reported of itself. */
   identified(peer: string, report: PeerReport): void
+  /** Returns the peers with an address that is not only for a dial at hand. */
+  reachable(): string[]
   /** Stores the tags of a peer that are to outlive the process. */
   setTags(peer: string, tags: ReadonlyMap<string, number>): void
   /** Returns the stored tags by peer. */
@@ -110,6 +112,15 @@ export class TableBook implements PeerBook {
     this.#put(entry, AGENT_VERSION, agentVersion)
     this.#put(entry, PROTOCOL_VERSION, protocolVersion)
     void this.#table.settle(entry)
+  }
+
+  reachable(): string[] {
+    const now = this.#table.clock.now()
+    const found: string[] = []
+    for (const { peer, addresses } of this.#table.all()) {
+      if (addresses.hasLasting(now)) found.push(peer)
+    }
+    return found
   }
 
   setTags(peer: string, tags: ReadonlyMap<string, number>): void {

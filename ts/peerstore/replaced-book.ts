@@ -70,6 +70,15 @@ export class ReplacedBook implements PeerBook {
     this.#connected.clear()
   }
 
+  reachable(): string[] {
+    try {
+      return this.#store.peersWithAddrs().map(String)
+    } catch (err) {
+      this.#failed(err)
+      return []
+    }
+  }
+
   setTags(peer: string, tags: ReadonlyMap<string, number>): void {
     const bytes = new TextEncoder().encode(JSON.stringify(Object.fromEntries(tags)))
     this.#write((store) =>
