@@ -57,6 +57,48 @@ test('simulated-network survives a partition and a crash', async (t) => {
   for (const [index, line] of lines.entries()) t.regex(said[index] ?? '', new RegExp(line))
 })
 
+test('keep-alive connects to its server again', async (t) => {
+  const { code, out, err } = await program(process.execPath, [join(EXAMPLES, 'keep-alive.mjs')])
+  t.is(code, 0, err)
+  t.is(out, 'connected\ndisconnected\nconnected again\ndisconnected\n')
+})
+
+test('bootstrap lets three peers find each other', async (t) => {
+  const { code, out, err } = await program(process.execPath, [join(EXAMPLES, 'bootstrap.mjs')])
+  t.is(code, 0, err)
+  const lines = out.trimEnd().split('\n')
+  t.regex(lines[0] ?? '', /^bootstrap node at /)
+  // Each other, and the bootstrap node.
+  t.deepEqual(lines.slice(1), Array(3).fill('connected with 3 peers'))
+})
+
+test('bootstrap remembers its peers in a file', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-examples-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'peers.redb')
+  const node = await running(t, [join(EXAMPLES, 'bootstrap.mjs'), '0', file])
+  t.regex(node.firstLine, /^bootstrap node at /)
+  node.child.kill('SIGTERM')
+  t.deepEqual(await once(node.child, 'exit'), [0, null])
+  t.true((await readFile(file)).length > 0)
+})
+
+test('gate refuses by network and by peer', async (t) => {
+  const { code, out, err } = await program(process.execPath, [join(EXAMPLES, 'gate.mjs')])
+  t.is(code, 0, err)
+  const lines = out.trimEnd().split('\n')
+  t.deepEqual(lines.slice(0, 3), [
+    '/ip4/192.168.1.5/tcp/4001 is allowed',
+    '/ip4/10.66.0.1/tcp/4001 is refused: deny 10.66.0.0/16',
+    '/ip4/8.8.8.8/tcp/4001 is refused: not in the allow list'
+  ])
+  t.deepEqual(lines.slice(3), [
+    'connected',
+    'refused at secured: the peer is banned',
+    'refused at accept: deny 127.0.0.1'
+  ])
+})
+
 test('file-transfer delivers the whole file', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-examples-'))
   t.teardown(() => rm(folder, { recursive: true }))

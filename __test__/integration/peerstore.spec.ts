@@ -90,7 +90,14 @@ test('what a replaced peerstore throws or rejects with is reported, and dials go
   }
   const errors: unknown[] = []
   const writes = { addAddrs: fails, updateAddrs: fails, setProtocols: throws, put: fails }
-  const peerstore = { ...writes, addrs: throws, addPubKey: fails, consumePeerRecord: fails }
+  const reads = { addrs: throws, get: throws, peers: throws, peersWithAddrs: throws }
+  const peerstore = {
+    ...writes,
+    ...reads,
+    addPubKey: fails,
+    consumePeerRecord: fails,
+    delete: fails
+  }
   const [dialer, listener] = await Promise.all([
     createNode(t, {
       ...IDENTIFY,

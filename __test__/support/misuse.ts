@@ -18,6 +18,7 @@ import * as io from '../../ts/io/index.ts'
 import { PEER } from './added.ts'
 import { memoryConns, memoryStreams } from './memory-muxer.ts'
 import { peerstoreCalls } from './misuse-peerstore.ts'
+import { tagCalls } from './misuse-tags.ts'
 import type { Pair } from './pair.ts'
 
 type Takes = (value: unknown) => boolean
@@ -71,6 +72,7 @@ export function swarmCalls({ dialer: swarm, listener: remote }: Pair): Argument[
   const [addr] = remote.getListenAddrs()
   const at = String(addr)
   return [
+    ...tagCalls(swarm, `${peer}`),
     { name: 'new Swarm(options)', call: (value) => new Swarm(value), takes: options },
     { name: 'close(options)', call: (value) => swarm.close(value), takes: options },
     { name: 'stop(options)', call: (value) => swarm.stop(value), takes: options },

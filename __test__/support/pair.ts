@@ -20,7 +20,12 @@ export interface Pair {
   openStreams(): Promise<{ near: Stream; far: Stream }>
 }
 
-const QUIET: SwarmOptions = { services: { ping: false, identify: false }, ioThreads: 1 }
+/** A swarm that does nothing by itself. */
+const QUIET: SwarmOptions = {
+  services: { ping: false, identify: false },
+  connections: { autoConnectBelow: 0 },
+  ioThreads: 1
+}
 
 /** The engines of pairs by default; see {@link useEngines}. */
 const DEFAULT_ENGINES: { dialer: MuxerName; listener: MuxerName } = {

@@ -53,7 +53,11 @@ const aPeerstore = objectWith(
   'consumePeerRecord',
   'addPubKey',
   'setProtocols',
-  'put'
+  'put',
+  'get',
+  'delete',
+  'peers',
+  'peersWithAddrs'
 )
 
 /** @internal The check of the option. */
