@@ -30,13 +30,13 @@ bootstrap.addEventListener('prune', ({ detail }) => {
     console.log(`closed ${candidate.connection.remotePeer}: ${reason}`)
   }
 })
+for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => bootstrap.close())
 await bootstrap.listen(`/ip4/127.0.0.1/tcp/${port}`)
 const [address] = bootstrap.getListenAddrs()
 console.log(`bootstrap node at ${address}/p2p/${bootstrap.peerId}`)
 
-if (process.argv.length > 2) {
-  for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => bootstrap.close())
-} else {
+// With a port it runs until a signal ends it.
+if (process.argv.length < 3) {
   await demo()
   await bootstrap.close()
 }

@@ -35,11 +35,11 @@ for (let seed = first; seed < first + number('seeds', 1); seed += 1) {
   const began = performance.now()
   try {
     const report = await run({ seed, ...size })
-    const { connected, openedStream, echoes, crashes } = report
+    const { connected, openedStream, echoes, crashes, pruned } = report
     const seconds = ((performance.now() - began) / 1_000).toFixed(1)
     console.log(
       `seed ${seed}: ${seconds} s, ${report.degree.toFixed(1)} connections per node, ${connected} connected, ` +
-        `${openedStream} openedStream, ${echoes} echoes, ${crashes} crashes, ${report.hash.slice(0, 16)}`
+        `${openedStream} openedStream, ${echoes} echoes, ${crashes} crashes, ${pruned} pruned, ${report.hash.slice(0, 16)}`
     )
   } catch (err) {
     console.error(`seed ${seed} failed`, err)

@@ -2,8 +2,9 @@
  * A model run: many nodes that dial, talk, close, crash and come back at random, by a seed. Whatever happens, each swarm
  * must notify in a legal order, and nothing may be left in the end.
  */
-import type { Connection, Notifiee, Stream, Swarm } from '../../ts/index.ts'
+import { CommonTags, type ConnectionConfig, type Swarm } from '../../ts/index.ts'
 import { type NodeOptions, type SimulatedNetwork, simulate } from '../../ts/testing/index.ts'
+import { Observer } from '../support/observer.ts'
 import { seeded } from '../support/random.ts'
 import { ECHO, echoed, serveEcho } from '../support/simulated.ts'
 
@@ -29,6 +30,8 @@ export interface RunReport {
   readonly openedStream: number
   readonly echoes: number
   readonly crashes: number
+  /** Connections that were pruned. */
+  readonly pruned: number
 }
 
 /** The nodes of a run, for invariants. */
@@ -36,6 +39,15 @@ export interface World {
   readonly net: SimulatedNetwork
   /** What each swarm has notified of, by the name of its node. */
   readonly observers: ReadonlyMap<string, Observer>
+  /** The decisions of all pruners, each with what is wrong with it. */
+  readonly pruned: readonly Pruned[]
+}
+
+/** A decision of a pruner. */
+interface Pruned {
+  readonly closed: number
+  /** Empty if nothing is wrong. */
+  readonly fault: string
 }
 
 /** What must be true of every run. */
@@ -48,7 +60,23 @@ export interface Invariant {
 }
 
 /** Options of every node. Identify runs, as in reality; more than one connection per peer is usual under churn. */
-const NODE: NodeOptions = { limits: 'unlimited' }
+function optionsOf(degree: number): NodeOptions {
+  return { limits: 'unlimited', connections: marksOf(degree) }
+}
+
+/** Marks that the churn crosses: a node begins with `degree` connections. */
+function marksOf(degree: number): ConnectionConfig {
+  const high = Math.max(degree, 3)
+  const low = Math.ceil(high / 2)
+  return {
+    high,
+    low,
+    min: Math.floor(low / 2),
+    gracePeriod: 2_000,
+    silencePeriod: 1_000,
+    autoConnectInterval: 5_000
+  }
+}
 
 /** Faults that an error names. */
 const FAULTS_SHOWN = 10
@@ -74,6 +102,28 @@ export const invariants: readonly Invariant[] = [
         const [listed, notified] = [swarm.getTotalConnections(), observers.get(name)?.size ?? 0]
         // A connection that is being closed is listed no more, and has not ended yet.
         return listed <= notified ? [] : [`${name} lists ${listed} connections of ${notified}`]
+      })
+  },
+  {
+    name: 'no protected peer is pruned, and nobody above the low mark is left out',
+    when: 'always',
+    check: ({ pruned }) => pruned.filter(({ fault }) => fault !== '').map(({ fault }) => fault)
+  },
+  {
+    name: 'at rest, no node has more connections than its high mark',
+    when: 'quiet',
+    check: ({ net }) =>
+      up(net).flatMap(([name, swarm]) => {
+        const { connected, high } = swarm.connectionPruner.info()
+        const safe = swarm
+          .getConnections()
+          .filter(({ remotePeer }) => swarm.isProtected(remotePeer))
+        // Protected connections stay, whatever their number.
+        return connected <= Math.max(high, safe.length)
+          ? []
+          : [
+              `${name} has ${connected} connections, ${safe.length} of them protected, above ${high}`
+            ]
       })
   },
   {
@@ -105,70 +155,34 @@ export const invariants: readonly Invariant[] = [
   }
 ]
 
-/** Checks the order of the events of one node's swarms. */
-export class Observer implements Notifiee {
-  readonly faults: string[] = []
-  /** Numbers of all events. */
-  connectedCount = 0
-  openedCount = 0
-  readonly #open = new Map<Connection, Set<Stream>>()
-  readonly #ended = new WeakSet<object>()
-
-  /** Number of connections that have not ended. */
-  get size(): number {
-    return this.#open.size
-  }
-
-  /** Number of streams that have not ended. */
-  get streams(): number {
-    return [...this.#open.values()].reduce((sum, { size }) => sum + size, 0)
-  }
-
-  connected(_swarm: Swarm, connection: Connection): void {
-    this.connectedCount += 1
-    this.#expect(!this.#open.has(connection), 'connected twice')
-    this.#expect(!this.#ended.has(connection), 'connected after disconnected')
-    this.#open.set(connection, new Set())
-  }
-
-  disconnected(_swarm: Swarm, connection: Connection): void {
-    const streams = this.#open.get(connection)
-    this.#expect(streams !== undefined, 'disconnected without connected')
-    this.#expect((streams?.size ?? 0) === 0, `disconnected with ${streams?.size} open streams`)
-    this.#open.delete(connection)
-    this.#ended.add(connection)
-  }
-
-  openedStream(_swarm: Swarm, stream: Stream): void {
-    this.openedCount += 1
-    const streams = this.#open.get(stream.connection)
-    this.#expect(streams !== undefined, 'openedStream without a connection')
-    this.#expect(!this.#ended.has(stream), 'openedStream after closedStream')
-    this.#expect(streams?.has(stream) !== true, 'openedStream twice')
-    streams?.add(stream)
-  }
-
-  closedStream(_swarm: Swarm, stream: Stream): void {
-    const streams = this.#open.get(stream.connection)
-    this.#expect(streams?.delete(stream) === true, 'closedStream without openedStream')
-    this.#ended.add(stream)
-  }
-
-  #expect(isRight: boolean, fault: string): void {
-    if (!isRight) this.faults.push(fault)
-  }
-}
-
 /** Runs the model. Throws if an invariant is broken. */
 export async function run({ seed, nodes, degree, seconds }: RunOptions): Promise<RunReport> {
   await using net = simulate({ seed, latency: 20, jitter: 60, dialFailure: 0.02, lossPerHour: 20 })
   const observers = new Map<string, Observer>()
-  const world: World = { net, observers }
+  const peers = new Map<string, string>()
+  const pruned: Pruned[] = []
+  const world: World = { net, observers, pruned }
   const count = { echoes: 0, crashes: 0 }
+  const observe = (name: string, swarm: Swarm): void => {
+    const observer = observers.get(name)
+    if (observer !== undefined) swarm.notify(observer)
+    swarm.addEventListener('prune', ({ detail }) => {
+      const { verdicts, connected, low, exempt } = detail
+      const isSafe = verdicts.every(
+        ({ candidate }) => !swarm.isProtected(candidate.connection.remotePeer)
+      )
+      const tooMany = verdicts.length > Math.max(connected - exempt.grace - low, 0)
+      const fault = isSafe ? (tooMany ? 'has pruned too many' : '') : 'has pruned a protected peer'
+      pruned.push({ closed: verdicts.length, fault: fault && `${name} ${fault}` })
+    })
+    serveEcho(swarm)
+  }
   const names = Array.from({ length: nodes }, (_, index) => `n${index}`)
   for (const name of names) {
     observers.set(name, new Observer())
-    observe(await net.node(name, NODE), observers.get(name))
+    const swarm = await net.node(name, optionsOf(degree))
+    peers.set(name, `${swarm.peerId}`)
+    observe(name, swarm)
   }
   const random = seeded(seed)
   const pick = (): string => names[random(nodes)] ?? ''
@@ -180,11 +194,20 @@ export async function run({ seed, nodes, degree, seconds }: RunOptions): Promise
     if ((await echoed(stream, from)) === from) count.echoes += 1
     await stream.close()
   }
+  /** Tags, protects or trims. */
+  const judge = (swarm: Swarm, peer: string, which: number): void => {
+    if (which < 115) swarm.tagPeer(peer, `tag ${random(3)}`, random(20) - 5)
+    else if (which < 120) swarm.protect(peer, 'model')
+    else if (which < 125) swarm.unprotect(peer, 'model')
+    else if (which < 127) swarm.tagPeer(peer, CommonTags.KEEP_ALIVE, 10)
+    else if (which < 129) swarm.untagPeer(peer, CommonTags.KEEP_ALIVE)
+    else void swarm.connectionPruner.trim()
+  }
   const act = async (): Promise<void> => {
     const [from, to] = [pick(), pick()]
-    const which = random(100)
+    const which = random(130)
     if (from === to) return
-    if (!net.isUp(from)) observe(await net.restart(from), observers.get(from))
+    if (!net.isUp(from)) observe(from, await net.restart(from))
     else if (which < 55) talk(from, to).catch(() => {})
     else if (which < 85) void net.swarm(from).getConnections()[0]?.close()
     else if (which < 90) closeOne(net.swarm(from))
@@ -192,7 +215,8 @@ export async function run({ seed, nodes, degree, seconds }: RunOptions): Promise
       count.crashes += 1
       await net.crash(from)
     } else if (which < 98) net.partition([from], [to])
-    else net.heal()
+    else if (which < 100) net.heal()
+    else judge(net.swarm(from), peers.get(to) ?? '', which)
   }
 
   const dials = names.flatMap((name) =>
@@ -221,6 +245,10 @@ export async function run({ seed, nodes, degree, seconds }: RunOptions): Promise
   net.heal()
   await net.advance(REST_MS)
   check('always', world)
+  // Whoever has fewer than its low mark goes on dialling, and may be pruned again: there is no rest otherwise.
+  for (const [, swarm] of up(net)) swarm.autoConnector.stop()
+  await net.advance(REST_MS)
+  check('always', world)
   check('quiet', world)
 
   await net.close()
@@ -236,14 +264,9 @@ export async function run({ seed, nodes, degree, seconds }: RunOptions): Promise
     degree: reached,
     connected: sum(({ connectedCount }) => connectedCount),
     openedStream: sum(({ openedCount }) => openedCount),
+    pruned: pruned.reduce((total, { closed }) => total + closed, 0),
     ...count
   }
-}
-
-/** Watches a swarm, and lets it answer. */
-function observe(swarm: Swarm, observer: Observer | undefined): void {
-  if (observer !== undefined) swarm.notify(observer)
-  serveEcho(swarm)
 }
 
 function closeOne(swarm: Swarm): void {

@@ -1,15 +1,20 @@
 /** A node of the soak test: a swarm with low marks that is closed and made again with the same key. */
+import { rmSync } from 'node:fs'
 import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import { createSwarm, type Swarm } from '../../ts/swarm.ts'
+import { Observer } from '../support/observer.ts'
 import type { Random } from '../support/random.ts'
-import { LegalEvents } from './legal-events.ts'
 
 export const ECHO = '/ferroswarm/soak/echo/1.0.0'
 
 const OPTIONS: SwarmOptions = {
   ioThreads: 1,
   retry: { maxRetries: 1, initialDelay: 5 },
-  limits: { loopbackExempt: false },
+  // Loopback counts: subnets and rates refuse some.
+  limits: {
+    loopbackExempt: false,
+    rates: [{ family: 4, prefix: 32, perSecond: 200, burst: 100 }]
+  },
   connections: {
     max: 64,
     high: 8,
@@ -28,24 +33,31 @@ const OPTIONS: SwarmOptions = {
 
 export class SoakNode {
   swarm!: Swarm
-  events!: LegalEvents
+  observer!: Observer
+  readonly #path: string
   #key: Uint8Array | undefined
   #restarting: Promise<void> | undefined
-  /** Violations of swarms that are closed. */
+  /** What was wrong with swarms that are closed. */
   readonly violations: string[] = []
+
+  /** Its peerstore is the file at `path`. */
+  constructor(path: string) {
+    this.#path = path
+  }
 
   /** Creates the swarm, with the key of the one before. */
   async start(random: Random): Promise<void> {
+    const often = (): boolean => random(50) > 0
     const swarm = await createSwarm({
       ...OPTIONS,
       ...(this.#key === undefined ? {} : { privateKey: this.#key }),
-      gater: {
-        peerDial: () => random(50) > 0
-      }
+      peerstore: { path: this.#path },
+      gater: { peerDial: often, addrDial: often, accept: often, secured: often, upgraded: often }
     })
     this.#key = swarm.identity.privateKeyBytes
     this.swarm = swarm
-    this.events = new LegalEvents(swarm)
+    this.observer = new Observer()
+    swarm.notify(this.observer)
     swarm.handle(ECHO, async (stream) => {
       for await (const bytes of stream) await stream.write(bytes)
       await stream.close()
@@ -65,16 +77,20 @@ export class SoakNode {
 
   /** Closes the swarm and checks that nothing is left of it. */
   async stop(): Promise<void> {
-    const { swarm, events } = this
+    const { swarm, observer } = this
     await swarm.close({ drainTimeout: 500 })
-    this.violations.push(...events.violations)
-    if (events.connections > 0)
-      this.violations.push(`${events.connections} connections left by events`)
-    if (swarm.getTotalConnections() > 0) this.violations.push('connections left')
-    const { numConnsInbound, numConnsOutbound, numStreamsInbound, numStreamsOutbound, memory } =
-      swarm.resourceManager.stat().system
-    const used =
-      numConnsInbound + numConnsOutbound + numStreamsInbound + numStreamsOutbound + memory
-    if (used > 0) this.violations.push(`resources left: ${used}`)
+    this.violations.push(...observer.faults)
+    const { size, streams } = observer
+    if (size + streams > 0) this.violations.push(`${size} connections, ${streams} streams left`)
+    if (swarm.getTotalConnections() > 0)
+      this.violations.push('connections are listed after the close')
+    const { system } = swarm.resourceManager.stat()
+    const used = Object.values(system).reduce((sum, count) => sum + count, 0)
+    if (used > 0) this.violations.push(`resources left: ${JSON.stringify(system)}`)
+  }
+
+  /** Removes its file. */
+  remove(): void {
+    rmSync(this.#path, { force: true })
   }
 }

@@ -14,6 +14,8 @@ type Operation = (context: {
   readonly random: Random
 }) => Promise<unknown> | unknown
 
+const NETWORKS = ['127.0.0.0/8', '192.0.2.0/24']
+
 /** Operations with their weights. */
 const OPERATIONS: Readonly<Record<string, readonly [weight: number, run: Operation]>> = {
   dial: [20, ({ node, other }) => node.swarm.dialPeer(other.swarm.peerId, addressesOf(other))],
@@ -75,6 +77,20 @@ const OPERATIONS: Readonly<Record<string, readonly [weight: number, run: Operati
   protect: [3, ({ node, other }) => node.swarm.protect(other.swarm.peerId, 'soak')],
   unprotect: [3, ({ node, other }) => node.swarm.unprotect(other.swarm.peerId, 'soak')],
   trim: [2, ({ node, random }) => node.swarm.connectionPruner.trim({ force: random(4) === 0 })],
+  deny: [
+    2,
+    ({ node, random }) => node.swarm.connectionGate.deny(NETWORKS, { closeOpen: random(2) === 0 })
+  ],
+  allowAgain: [5, ({ node }) => node.swarm.connectionGate.removeDenied(NETWORKS)],
+  points: [
+    2,
+    ({ node, random }) => node.swarm.inboundRateLimiter.consume('127.0.0.1', 1 + random(50))
+  ],
+  remember: [
+    5,
+    ({ node, other, random }) =>
+      node.swarm.peerstore.put(other.swarm.peerId, `key ${random(5)}`, Buffer.alloc(random(2_000)))
+  ],
   clear: [2, ({ node }) => node.swarm.autoConnector.clearAllCooldowns()],
   restart: [1, ({ node, random }) => node.restart(random)]
 }

@@ -4,7 +4,9 @@
  *
  *     npm run soak -- --minutes 30
  */
-import { readdirSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { type Random, seeded } from '../support/random.ts'
 import { SoakNode } from './node.ts'
@@ -32,6 +34,8 @@ interface Left {
 const options = soakOptions()
 console.log(`soak: seed ${options.seed}, ${options.nodes} nodes, ${options.minutes} minutes`)
 const random = seeded(options.seed)
+const folder = mkdtempSync(join(tmpdir(), 'ferroswarm-soak-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 const end = Date.now() + options.minutes * 60_000
 const counts: Counts = {}
 const history: Left[] = []
@@ -53,7 +57,9 @@ process.exitCode = violations.length === 0 ? 0 : 1
 
 /** Runs the nodes for a while and closes them; returns what went wrong. */
 async function round(random: Random, ms: number): Promise<string[]> {
-  const nodes = Array.from({ length: options.nodes }, () => new SoakNode())
+  const nodes = Array.from({ length: options.nodes }, (_, index) => {
+    return new SoakNode(join(folder, `${index}.redb`))
+  })
   await Promise.all(nodes.map((node) => node.start(random)))
   const until = Date.now() + ms
   const actor = async (): Promise<void> => {
@@ -64,6 +70,7 @@ async function round(random: Random, ms: number): Promise<string[]> {
   }
   await Promise.all(Array.from({ length: ACTORS }, actor))
   await Promise.all(nodes.map((node) => node.stop()))
+  for (const node of nodes) node.remove()
   return nodes.flatMap((node) => node.violations)
 }
 
