@@ -64,6 +64,7 @@ export class TableBook implements PeerBook {
   constructor(table: PeerTable, refused: OnRefusal = () => {}) {
     this.#table = table
     this.#refused = refused
+    table.open()
   }
 
   addressesOf(peer: string): string[] {

@@ -35,6 +35,7 @@ export class PeerTable {
   readonly #connected = new Set<string>()
   #bytes = 0
   #timer: unknown
+  #isClosed = false
   #sink: TableSink | undefined
 
   constructor(clock: Clock, maxPeers = PEERS_MAX) {
@@ -116,7 +117,7 @@ export class PeerTable {
     entry.rank = entry.rankNow()
     this.#bytes += entry.bytes
     this.#ranks[entry.rank]?.append(entry)
-    if (entry.addresses.expires) this.#timer ??= this.clock.setTimer(() => this.#sweep(), SWEEP_MS)
+    if (entry.addresses.expires) this.#sweepLater()
   }
 
   /** Removes a peer. Resolves when that is durable. */
@@ -142,8 +143,14 @@ export class PeerTable {
     return this.#connected.has(peer)
   }
 
-  /** Ends the timer. */
+  /** Takes up the work for a swarm, maybe after an earlier one. */
+  open(): void {
+    this.#isClosed = false
+  }
+
+  /** Ends the timer, also for writes to come: addresses that have expired are not returned in any case. */
   close(): void {
+    this.#isClosed = true
     this.clock.clearTimer(this.#timer)
     this.#timer = undefined
     this.#connected.clear()
@@ -176,7 +183,12 @@ export class PeerTable {
       }
       expires ||= entry.addresses.expires
     }
-    if (expires) this.#timer ??= this.clock.setTimer(() => this.#sweep(), SWEEP_MS)
+    if (expires) this.#sweepLater()
+  }
+
+  #sweepLater(): void {
+    if (this.#isClosed) return
+    this.#timer ??= this.clock.setTimer(() => this.#sweep(), SWEEP_MS)
   }
 }
 
