@@ -231,6 +231,36 @@ test('below the minimum there is a round every 10 s, and a cooldown of a minute 
   t.pass()
 })
 
+test('the interval holds below the minimum too, if it is shorter or none', async (t) => {
+  for (const [autoConnectInterval, dialled] of [
+    [1_000, true],
+    [Number.POSITIVE_INFINITY, false]
+  ] as const) {
+    const node = await listening(t)
+    const { swarm, clock } = await setUp(t, { autoConnectInterval })
+    knows(swarm, node)
+    clock.advance(1_000)
+    if (dialled) await until(() => swarm.getTotalConnections() === 1)
+    clock.advance(100_000)
+    await turns()
+    t.is(swarm.getTotalConnections(), dialled ? 1 : 0)
+  }
+})
+
+test('a source of random numbers that fails ends the round, and is reported', async (t) => {
+  const failures: string[] = []
+  const random = () => {
+    throw new Error('no luck')
+  }
+  const logger = { error: (message: string) => failures.push(message) }
+  const { swarm } = await setUp(t, {}, { random, logger })
+  for (const index of [1, 2]) {
+    void swarm.peerstore.addAddrs(peerOf(index), [DEAD], Number.POSITIVE_INFINITY)
+  }
+  t.is(await swarm.autoConnector.maybeConnect(), 0)
+  t.deepEqual(failures, ['a round of the auto-connector failed'])
+})
+
 test('without a mark nothing is dialled', async (t) => {
   const node = await listening(t)
   const { swarm, clock } = await setUp(t, { autoConnectBelow: 0 })

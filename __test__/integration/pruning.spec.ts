@@ -1,4 +1,5 @@
 /** The connection pruner. */
+import { inspect } from 'node:util'
 import test from 'ava'
 import {
   type Connection,
@@ -285,9 +286,31 @@ test('trims that are called at once are one, and end when the connections have',
   t.is(decisions.length, 1)
   const ended = members.filter(({ connection }) => connection.closeReason !== undefined)
   t.is(ended.length, 195)
-  const signal = AbortSignal.abort()
-  await t.throwsAsync(pruner.trim({ signal }), { name: 'AbortError' })
   t.throws(() => pruner.trim({ forced: true } as never), { instanceOf: InvalidParametersError })
+})
+
+test('a trim that is aborted at the call closes nothing, later the wait alone ends', async (t) => {
+  const { swarm, clock, joinAll } = await createCrowd(t, { ...BY_HAND, low: 5, high: 50 }).then(
+    bound
+  )
+  const members = await joinAll(200)
+  clock.advance(GRACE)
+  const pruner = swarm.connectionPruner
+  await t.throwsAsync(pruner.trim({ signal: AbortSignal.abort() }), { name: 'AbortError' })
+  t.is(open(members).length, 200)
+  const controller = new AbortController()
+  const trimming = pruner.trim({ signal: controller.signal })
+  controller.abort()
+  await t.throwsAsync(trimming, { name: 'AbortError' })
+  await until(() => open(members).length === 5)
+})
+
+test('forced trims that are called at once are one', async (t) => {
+  const { swarm, joinAll } = await createCrowd(t, { low: 3, high: 50 }).then(bound)
+  await joinAll(10)
+  const { connectionPruner } = swarm
+  const trims = [1, 2, 3].map(() => connectionPruner.trim({ force: true }))
+  t.deepEqual(await Promise.all(trims), [7, 7, 7])
 })
 
 test('a forced trim closes new connections, then protected ones, but not listed ones', async (t) => {
@@ -340,6 +363,61 @@ test('who was closed, by which rule and with which values is known', async (t) =
   t.deepEqual(worthless.far.calls, [])
   t.is(decisions[0]?.verdicts[0]?.candidate.value, -7)
   t.is(decisions[0]?.verdicts[0]?.against?.streams, 1)
+})
+
+test('an explanation says so if nothing would be closed, and a verdict can be logged', async (t) => {
+  const { swarm, clock, join } = await createCrowd(t, { ...BY_HAND, low: 1, high: 2 }).then(bound)
+  await join()
+  clock.advance(GRACE)
+  const [verdict] = swarm.connectionPruner.explain().verdicts
+  t.like(verdict, { isClosed: false, rule: 'few enough' })
+  t.is(verdict?.reason, 'stays: no more connections than connections.low, apart from new ones')
+  await join()
+  clock.advance(GRACE)
+  const decision = swarm.connectionPruner.explain()
+  t.like(JSON.parse(JSON.stringify(decision)), {
+    verdicts: [{ isClosed: true, rule: 'age', value: 0, direction: 'inbound' }, { isClosed: false }]
+  })
+  t.regex(inspect(decision.verdicts[0]), /PruneVerdict.*rule: 'age'/s)
+})
+
+test('a connection that is not on record goes first, one whose peer was cleared does not', async (t) => {
+  const { swarm, clock, join } = await createCrowd(t, { ...BY_HAND, low: 2, high: 3 }).then(bound)
+  const [off, cleared, other] = [await join(), await join(), await join()]
+  swarm.tagPeer(off.peer, 'good', 10)
+  swarm.tagStore.removeConnection(off.peer, off.connection.id)
+  swarm.tagPeer(cleared.peer, 'old', 1)
+  swarm.tagStore.clearPeer(cleared.peer)
+  swarm.tagPeer(cleared.peer, 'new', 5)
+  clock.advance(GRACE)
+  const { verdicts } = swarm.connectionPruner.explain()
+  t.deepEqual(
+    verdicts.map(({ candidate, rule }) => [candidate.connection.id, rule]),
+    [
+      [off.connection.id, 'temporary'],
+      [other.connection.id, 'temporary'],
+      [cleared.connection.id, 'temporary']
+    ]
+  )
+  t.is(await swarm.connectionPruner.trim(), 1)
+  t.true(off.connection.isClosed)
+})
+
+test('listeners of a decision may protect, or close others: no more are closed than are too many', async (t) => {
+  const { swarm, clock, joinAll } = await createCrowd(t, { ...BY_HAND, low: 2, high: 3 }).then(
+    bound
+  )
+  const members = await joinAll(5)
+  clock.advance(GRACE)
+  swarm.addEventListener('prune', ({ detail }) => {
+    const [first] = detail.verdicts
+    if (first !== undefined) swarm.protect(first.candidate.connection.remotePeer, 'app')
+    void members[4]?.connection.close()
+    void members[3]?.connection.close()
+  })
+  t.is(await swarm.connectionPruner.trim(), 1)
+  t.is(swarm.getTotalConnections(), 2)
+  t.false(members[0]?.connection.isClosed)
 })
 
 test('a policy of the application decides the order, and tags if it fails', async (t) => {
@@ -446,7 +524,11 @@ test('a pruner of the application takes the place of that of the swarm', async (
   const pruner: ConnectionPrunerLike = {
     start: () => void calls.push('start'),
     stop: () => void calls.push('stop'),
-    connected: ({ direction }) => void calls.push(`connected ${direction}`),
+    // Its rejection is reported too.
+    connected: async ({ direction }) => {
+      calls.push(`connected ${direction}`)
+      throw new Error('not handled')
+    },
     disconnected: ({ direction }) => {
       calls.push(`disconnected ${direction}`)
       throw new Error('not handled')
@@ -480,10 +562,29 @@ test('a pruner of the application takes the place of that of the swarm', async (
   await connection.close()
   await swarm.close()
   t.deepEqual(calls, ['start', 'connected inbound', 'disconnected inbound', 'stop'])
-  t.deepEqual(failures, ['a part of the connection management failed'])
+  t.deepEqual(failures, Array(2).fill('a part of the connection management failed'))
   await t.throwsAsync(createNode(t, { connectionPruner: (() => ({})) as never }), {
     instanceOf: InvalidParametersError
   })
+})
+
+test('a part that closes the swarm as it starts leaves nothing behind', async (t) => {
+  class Closing extends ConnectionPruner {
+    readonly #owner: Swarm
+    constructor(swarm: Swarm) {
+      super(swarm)
+      this.#owner = swarm
+    }
+    override start(): void {
+      void this.#owner.close()
+    }
+  }
+  const swarm = await createNode(t, { connectionPruner: (owner) => new Closing(owner) })
+  swarm.tagPeer(peerOf(1), 'keep-alive', 1)
+  swarm.reconnectQueue.start()
+  swarm.autoConnector.start()
+  t.is(swarm.reconnectQueue.pending, 0)
+  t.false(swarm.isStarted())
 })
 
 /** Returns a crowd whose methods can be taken from it. */

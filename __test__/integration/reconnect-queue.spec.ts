@@ -1,5 +1,5 @@
 /** Reconnection of peers tagged keep-alive. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
@@ -12,6 +12,7 @@ import {
   type Swarm,
   type SwarmOptions
 } from '../../ts/index.ts'
+import { program, ROOT } from '../support/cli.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { createNode, listening, turns, until } from '../support/pair.ts'
 import { peerOf } from '../support/peers.ts'
@@ -131,7 +132,7 @@ test('what the pruner has closed stays closed', async (t) => {
   t.is(swarm.reconnectQueue.pending, 0)
 })
 
-test('at most five peers are dialled at a time', async (t) => {
+test('no more peers are dialled at a time than are permitted', async (t) => {
   const { swarm, clock } = await setUp(t, { reconnect: { parallel: 2, retries: 1 } })
   let underWay = 0
   let most = 0
@@ -212,10 +213,68 @@ test('the close of a swarm ends pending reconnections', async (t) => {
   const node = await listening(t)
   const { swarm, clock } = await setUp(t)
   await loses(swarm, node)
+  let dials = 0
+  swarm.addEventListener('dial', () => {
+    dials += 1
+  })
   await swarm.close()
   t.is(swarm.reconnectQueue.pending, 0)
   clock.advance(100_000)
-  t.is(swarm.getTotalConnections(), 0)
+  await turns()
+  t.is(dials, 0)
+})
+
+test('a dial that a limit of this swarm refuses does not count, and is repeated ever less often', async (t) => {
+  const node = await listening(t)
+  const { swarm, clock } = await setUp(t, {
+    max: 1,
+    high: 0,
+    reconnect: { retries: 1, maxInterval: 5_000 }
+  })
+  let dials = 0
+  const dialPeer = swarm.dialPeer.bind(swarm)
+  swarm.dialPeer = (...args) => {
+    dials += 1
+    return dialPeer(...args)
+  }
+  await loses(swarm, node)
+  const other = await listening(t)
+  const place = await dialPeer(other.peerId, { addresses: other.getListenAddrs() })
+  dials = 0
+  for (const [index, ms] of [1_000, 2_000, 4_000, 5_000, 5_000].entries()) {
+    clock.advance(ms - 1)
+    await turns()
+    t.is(dials, index)
+    clock.advance(1)
+    await until(() => dials === index + 1)
+    await turns(10)
+  }
+  t.is(swarm.reconnectQueue.pending, 1)
+  await place.close()
+  clock.advance(5_000)
+  await until(() => swarm.getTotalConnections() === 1)
+})
+
+test('a pending reconnection keeps the process alive, and a finished one lets it exit', async (t) => {
+  const folder = await mkdtemp(join(ROOT, 'target', 'reconnect-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const path = join(folder, 'client.mjs')
+  await writeFile(
+    path,
+    `import { createSwarm } from 'ferroswarm'
+const server = await createSwarm({ connections: { autoConnectBelow: 0 } })
+await server.listen('/ip4/127.0.0.1/tcp/0')
+const client = await createSwarm({ connections: { reconnect: { interval: 50, retries: 2 } } })
+client.tagPeer(server.peerId, 'keep-alive', 1)
+client.addEventListener('reconnectFailed', () => console.log('given up'))
+await client.dialPeer(server.peerId, { addresses: server.getListenAddrs() })
+await server.close()
+console.log('closed')
+`
+  )
+  const { code, out, err } = await program(process.execPath, [path])
+  t.is(code, 0, err)
+  t.is(out, 'closed\ngiven up\n')
 })
 
 test('a reconnect queue of the application takes the place of that of the swarm', async (t) => {

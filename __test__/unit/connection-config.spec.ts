@@ -179,9 +179,17 @@ test('each mark, time and list that is wrong is an error of its own', (t) => {
     [{ high: 20, max: 10 }, 'connections.high to be less than connections.max, which is 10'],
     [
       { low: 20, max: 10 },
-      'connections.low to be at most connections.max, which is 10, received 20'
+      'connections.low to be less than connections.max, which is 10, received 20'
     ],
-    [{ autoConnectBelow: 301 }, 'connections.autoConnectBelow to be at most connections.max'],
+    [{ autoConnectBelow: 201 }, 'connections.autoConnectBelow to be at most connections.high'],
+    [
+      { autoConnectBelow: 301, high: 0 },
+      'connections.autoConnectBelow to be at most connections.max, which is 300'
+    ],
+    [{ low: 300 }, 'connections.low to be less than connections.max, which is 300, received 300'],
+    [{ low: NONE, max: NONE }, 'connections.low to be a whole number of 0 or more'],
+    [{ autoConnectCooldown: 2, autoConnectMaxCooldown: 1 }, 'connections.autoConnectCooldown'],
+    [{ reconnect: { maxInterval: 999 } }, 'connections.reconnect.interval to be at most'],
     [{ min: -1 }, `connections.min to be ${mark}, received -1`],
     [{ low: 1.5 }, `connections.low to be ${mark}, received 1.5`],
     [{ high: '200' }, `connections.high to be ${mark}, received "200"`],

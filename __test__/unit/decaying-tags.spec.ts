@@ -203,6 +203,20 @@ test('a decay that throws, or returns no whole number, leaves the value and is r
   t.true(failures[1] instanceof InvalidParametersError)
 })
 
+test('a decay that changes the store itself does not spoil sums', (t) => {
+  const { clock, store, register } = setUp()
+  const tag = register('tag', {
+    decay: ({ value }) => {
+      store.clearPeer(one)
+      return value - 1
+    }
+  })
+  tag.bump(one, 10)
+  clock.advance(SECOND)
+  t.is(store.getTagInfo(one), undefined)
+  t.is(store.getTagValue(one), 0)
+})
+
 test('invalid names, options and bumps are refused', (t) => {
   const { store, register } = setUp()
   const tag = register('tag')
@@ -210,6 +224,10 @@ test('invalid names, options and bumps are refused', (t) => {
   t.throws(() => store.tagPeer(one, 'tag', 1), { ...misuse, message: /bump it instead/ })
   t.throws(() => store.untagPeer(one, 'tag'), misuse)
   t.throws(() => register(''), misuse)
+  store.tagPeer(other, 'static', 5)
+  t.throws(() => register('static'), { ...misuse, message: /does not decay/ })
+  t.throws(() => register('keep-alive-2'), { ...misuse, message: /does not decay/ })
+  t.throws(() => decayFixed(-1), misuse)
   t.throws(() => register('a', { interval: 0 }), misuse)
   t.throws(() => register('a', { decay: 'linear' as never }), misuse)
   t.throws(() => register('a', { intervall: 5 } as never), misuse)

@@ -192,7 +192,9 @@ test('peers are listed, and forgotten but for their protection', (t) => {
   t.deepEqual(store.getAllPeers().map(String), [one, other])
   t.deepEqual(store.getProtectedPeers().map(String), [one])
   store.clearPeer(one)
+  store.clearPeer(other)
   store.clearPeer(peerOf(9))
+  t.deepEqual(Object.keys(store.getTagInfo(other)?.conns ?? {}), ['a'])
   t.is(store.getTagInfo(one), undefined)
   t.true(store.isProtected(one))
 })
@@ -267,4 +269,14 @@ test('the tags of unconnected peers are bounded: never connected ones go first, 
   }
   t.false(left.has(peerOf(2)))
   t.is(store.getTagValue(peerOf(2)), 0)
+  // What has just been set is there, whatever it is worth, and a wish to reconnect stays.
+  const wished = peerOf(total + 3)
+  store.tagPeer(wished, CommonTags.KEEP_ALIVE, -1_000)
+  for (let index = 0; index < 2 * total; index += 1) {
+    const peer = peerOf(3 * total + index)
+    store.tagPeer(peer, 'value', -index)
+    t.is(store.getTag(peer, 'value'), 0 - index)
+  }
+  t.is(store.getTag(wished, CommonTags.KEEP_ALIVE), -1_000)
+  t.true(store.getAllPeers().length <= total + 5)
 })

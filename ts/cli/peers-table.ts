@@ -65,8 +65,9 @@ export class PeersTable {
     const { remotePeer, direction, remoteAddr, stat } = connection
     const { bytesReceived = 0, bytesSent = 0 } = connection.counters() ?? {}
     const { received, sent } = this.#rates(connection, bytesReceived, bytesSent)
-    const isProtected = swarm.isProtected(remotePeer)
-    const kept = isProtected ? 'protected' : 'too young'
+    const open = swarm.options.clock.now() - stat.opened
+    const isYoung = open < swarm.connectionConfig.gracePeriod
+    const kept = isYoung ? 'too young' : 'never pruned'
     return [
       `…${`${remotePeer}`.slice(-PEER_CHARACTERS)}`,
       direction,
@@ -75,16 +76,17 @@ export class PeersTable {
       byteSize(received),
       byteSize(sent),
       `${swarm.getTagInfo(remotePeer)?.value ?? 0}`,
-      age(swarm.options.clock.now() - stat.opened),
-      place === undefined ? kept : `${place.index + 1}. ${place.verdict.rule}`
+      age(open),
+      swarm.isProtected(remotePeer) ? 'protected' : placeText(place, kept)
     ]
   }
 
   #next(verdicts: Iterable<{ readonly verdict: PruneVerdict }>): string {
     const [first] = verdicts
-    if (first === undefined) return 'nothing would be pruned'
-    const { candidate, reason } = first.verdict
-    return `next to be pruned: …${`${candidate.connection.remotePeer}`.slice(-PEER_CHARACTERS)}, ${reason}`
+    if (first === undefined) return 'nothing can be pruned'
+    const { candidate, isClosed, reason } = first.verdict
+    const peer = `…${`${candidate.connection.remotePeer}`.slice(-PEER_CHARACTERS)}`
+    return isClosed ? `next to be pruned: ${peer}, ${reason}` : `${peer} would be pruned first`
   }
 
   /** Returns bytes a second since the last look at `owner`, in whole numbers. */
@@ -97,6 +99,16 @@ export class PeersTable {
       seconds === 0 ? 0 : Math.round((bytes - last) / seconds)
     return { received: rate(received, before?.received), sent: rate(sent, before?.sent) }
   }
+}
+
+/** Returns the place of a connection in the order of pruning, with what decides if it would be closed. */
+function placeText(
+  place: { readonly verdict: PruneVerdict; readonly index: number } | undefined,
+  kept: string
+): string {
+  if (place === undefined) return kept
+  const { verdict, index } = place
+  return verdict.isClosed ? `${index + 1}. by ${verdict.rule}` : `${index + 1}.`
 }
 
 /** Returns rows of cells as lines with aligned columns. */

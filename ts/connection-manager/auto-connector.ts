@@ -22,7 +22,7 @@ const DISCONNECT_INTERVAL_MS = 5_000
 
 /**
  * Dials known peers while there are fewer than `connections.autoConnectBelow` connections: when the swarm starts, every
- * `connections.autoConnectInterval`, every 10 s below `connections.min`, and when a connection has ended.
+ * `connections.autoConnectInterval`, at least every 10 s below `connections.min`, and when a connection has ended.
  *
  * A round dials as many peers as connections are missing, those with the highest sum of tags first: never this swarm,
  * peers that are connected, those without a known address or with temporary ones only, or those in cooldown. A peer is in cooldown for
@@ -49,8 +49,10 @@ export class AutoConnector implements ConnectionObserver {
 
   /** Begins its rounds. Called by the swarm. */
   start(): void {
-    if (this.#stopping !== undefined) return
+    if (this.#stopping !== undefined || !this.#swarm.isStarted()) return
     this.#stopping = new AbortController()
+    // One that was abandoned by a stop is not joined.
+    this.#running = undefined
     if (this.#host.config.autoConnectBelow > 0) this.#schedule(0)
   }
 
@@ -69,10 +71,17 @@ export class AutoConnector implements ConnectionObserver {
   maybeConnect(): Promise<number> {
     const stopping = this.#stopping?.signal
     if (stopping === undefined || this.#missing <= 0) return Promise.resolve(0)
-    this.#running ??= this.#round(stopping).finally(() => {
-      this.#running = undefined
-    })
-    return this.#running
+    if (this.#running !== undefined) return this.#running
+    const running = this.#round(stopping)
+      .catch((err: unknown) => {
+        this.#host.onFailure(err, this, 'a round of the auto-connector failed')
+        return 0
+      })
+      .finally(() => {
+        if (this.#running === running) this.#running = undefined
+      })
+    this.#running = running
+    return running
   }
 
   /** Puts a peer into cooldown, as a failed dial of a round does. */
@@ -117,8 +126,16 @@ export class AutoConnector implements ConnectionObserver {
     return this.#host.config.autoConnectBelow - this.#swarm.getTotalConnections()
   }
 
+  /** Whether there are fewer connections than `connections.min`, and more are wanted. */
   get #isUrgent(): boolean {
-    return this.#swarm.getTotalConnections() < this.#host.config.min
+    return this.#missing > 0 && this.#swarm.getTotalConnections() < this.#host.config.min
+  }
+
+  /** Milliseconds until the next round. */
+  get #interval(): number {
+    const { autoConnectInterval } = this.#host.config
+    const isShortened = this.#isUrgent && Number.isFinite(autoConnectInterval)
+    return isShortened ? Math.min(URGENT_INTERVAL_MS, autoConnectInterval) : autoConnectInterval
   }
 
   /** Makes a round in `ms`, or at the earlier time that is planned. */
@@ -135,7 +152,7 @@ export class AutoConnector implements ConnectionObserver {
     const handle = clock.setTimer(() => {
       this.#timer = undefined
       void this.maybeConnect()
-      this.#schedule(this.#isUrgent ? URGENT_INTERVAL_MS : this.#host.config.autoConnectInterval)
+      this.#schedule(this.#interval)
     }, ms)
     this.#timer = { handle, dueAt }
   }
@@ -170,7 +187,7 @@ export class AutoConnector implements ConnectionObserver {
           peer !== self && !this.#host.isConnected(peer) && !this.#cooldowns.has(peer, isUrgent)
       )
     return shuffled(free, () => this.#host.random()).sort(
-      (one, other) => tags.valueOf(other) - tags.valueOf(one)
+      (one, other) => tags.sumOf(other) - tags.sumOf(one)
     )
   }
 

@@ -42,6 +42,7 @@ export class Cooldowns {
   /** Records that the last connection has ended, by a call of the application if it `hasLeft`. */
   disconnected(peer: string, hasLeft: boolean): void {
     if (hasLeft) {
+      this.#left.delete(peer)
       this.#left.add(peer)
       forgetOldest(this.#left)
       return

@@ -11,10 +11,11 @@ export function decayNone(): DecayFunction {
 /**
  * Returns a function that subtracts `minuend`, and removes what is left of 0 or less.
  *
- * @throws {@link InvalidParametersError} if `minuend` is not a whole number.
+ * @throws {@link InvalidParametersError} if `minuend` is not a whole number of 0 or more.
  */
 export function decayFixed(minuend: number): DecayFunction {
   aTagValue(minuend, 'minuend')
+  if (minuend < 0) throw misuse('minuend', 'a whole number of 0 or more', minuend)
   return ({ value }) => positive(value - minuend)
 }
 

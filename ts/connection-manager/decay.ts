@@ -51,6 +51,7 @@ export interface DecayingTag {
    * Changes the value of a peer by its {@link BumpFunction}.
    *
    * @throws {@link StateError} if the tag is closed.
+   * @throws {@link InvalidParametersError} for an invalid argument, and if the result is no whole number below 2^31.
    */
   bump(peer: PeerLike, delta: number): void
   /** Removes it from a peer. */
@@ -226,6 +227,8 @@ class Tag implements DecayingTag {
     const { decay } = this.#options
     try {
       const value = decay(before, now)
+      // The callback may have changed it, or forgotten the peer.
+      if (this.values.get(peer) !== before) return
       if (value === undefined) {
         this.#remove(peer)
         return

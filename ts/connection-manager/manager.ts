@@ -1,5 +1,6 @@
 /** The connection management of a swarm: its tags, and the parts that close, dial and make connections again. */
-import { objectWith } from '../base/arguments.ts'
+import { type Check, objectWith } from '../base/arguments.ts'
+import { isThenable } from '../base/events.ts'
 import type { ConnectionCore } from '../connection/core.ts'
 import type { Connection } from '../connection.ts'
 import type { Swarm } from '../swarm.ts'
@@ -15,7 +16,18 @@ import type {
 import { ConnectionPruner } from './pruner.ts'
 import { ReconnectQueue } from './reconnect-queue.ts'
 
-const isObserver = objectWith('start', 'stop')
+// What the swarm and its users call.
+const isPruner = objectWith('start', 'stop', 'maybePrune', 'trim', 'info', 'explain')
+const isConnector = objectWith(
+  'start',
+  'stop',
+  'maybeConnect',
+  'recordFailedConnection',
+  'recordSuccessfulConnection',
+  'clearCooldown',
+  'clearAllCooldowns'
+)
+const isQueue = objectWith('start', 'stop')
 
 /** The parts of one swarm. Each is made at its first use, at the latest when the swarm starts. */
 export class ConnectionManager {
@@ -37,6 +49,7 @@ export class ConnectionManager {
   get pruner(): ConnectionPrunerLike {
     this.#pruner ??= this.#make(
       this.#given.connectionPruner ?? ((swarm) => new ConnectionPruner(swarm)),
+      isPruner,
       'the result of connectionPruner'
     )
     return this.#pruner
@@ -45,6 +58,7 @@ export class ConnectionManager {
   get connector(): AutoConnectorLike {
     this.#connector ??= this.#make(
       this.#given.autoConnector ?? ((swarm) => new AutoConnector(swarm)),
+      isConnector,
       'the result of autoConnector'
     )
     return this.#connector
@@ -53,6 +67,7 @@ export class ConnectionManager {
   get queue(): ReconnectQueueLike {
     this.#queue ??= this.#make(
       this.#given.reconnectQueue ?? ((swarm) => new ReconnectQueue(swarm)),
+      isQueue,
       'the result of reconnectQueue'
     )
     return this.#queue
@@ -60,9 +75,12 @@ export class ConnectionManager {
 
   /** Starts the parts. Throws what those of the application throw. */
   start(): void {
-    const parts = [this.pruner, this.connector, this.queue]
+    const parts = this.#parts()
     this.#isStarted = true
-    for (const part of parts) part.start()
+    for (const part of parts) {
+      // A part of the application may have closed the swarm.
+      if (this.#isStarted) this.#watch(part, part.start())
+    }
   }
 
   /** Stops the parts: the swarm closes. */
@@ -98,12 +116,21 @@ export class ConnectionManager {
   }
 
   /** Calls a part, which may be the application's. */
-  #tell(part: ConnectionObserver, call: () => void): void {
+  #tell(part: ConnectionObserver, call: () => unknown): void {
     try {
-      call()
+      this.#watch(part, call())
     } catch (err) {
-      this.#host.onFailure(err, part, 'a part of the connection management failed')
+      this.#failed(part, err)
     }
+  }
+
+  /** Reports the rejection of a call of a part. */
+  #watch(part: ConnectionObserver, result: unknown): void {
+    if (isThenable(result)) result.then(undefined, (err) => this.#failed(part, err))
+  }
+
+  #failed(part: ConnectionObserver, err: unknown): void {
+    this.#host.onFailure(err, part, 'a part of the connection management failed')
   }
 
   #parts(): readonly ConnectionObserver[] {
@@ -111,9 +138,9 @@ export class ConnectionManager {
   }
 
   /** Makes a part. */
-  #make<Part extends ConnectionObserver>(make: (swarm: Swarm) => Part, name: string): Part {
+  #make<Part>(make: (swarm: Swarm) => Part, check: Check, name: string): Part {
     const part = make(this.#swarm)
-    isObserver(part, name)
+    check(part, name)
     return part
   }
 }

@@ -1,6 +1,7 @@
 /** A decision of the pruner: which connections to close, and why these. */
 import { misuse } from '../base/arguments.ts'
 import type { OnFailure } from '../base/events.ts'
+import { INSPECT, type InspectArguments, shown } from '../base/inspection.ts'
 import type { ResolvedConnectionConfig } from '../connection/config.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { Connection } from '../connection.ts'
@@ -30,6 +31,8 @@ export interface PruneVerdict {
   readonly against: PruneCandidate | undefined
   /** The decision in words, with the compared values. */
   readonly reason: string
+  /** Returns the verdict for a log: the ids of the connection and its peer, and what is above. */
+  toJSON(): Record<string, unknown>
 }
 
 /** A decision of the pruner. */
@@ -85,6 +88,7 @@ export function decide(
   const connected = connections.length
   const verdicts = shown.map((candidate, index) => {
     const isClosed = index < count
+    // Undefined if nothing, or everything, is closed.
     const against = order[isClosed ? count : count - 1]
     return new Verdict(candidate, isClosed, against, { byPolicy, connected, high, low })
   })
@@ -104,7 +108,7 @@ function exemptionOf(
 
 function factsOf(connection: Connection, tags: TagStore): PruneCandidate {
   const { peer } = connectionFacade.coreOf(connection)
-  return candidateOf(connection, tags.valueOf(peer), tags.isTemporary(peer))
+  return candidateOf(connection, tags.sumOf(peer), tags.isTemporary(peer))
 }
 
 /** Returns candidates in the order of the policy; in the usual one if that fails. */
@@ -128,15 +132,19 @@ function preferenceOf(
   policy: PrunePolicy,
   candidates: readonly PruneCandidate[]
 ): (one: PruneCandidate, other: PruneCandidate) => number {
-  if ('compare' in policy) {
-    return (one, other) => aNumber(policy.compare(one, other), 'the result of compare')
+  const { score, compare } = policy as { score?: Score; compare?: Compare }
+  if (compare !== undefined) {
+    return (one, other) => aNumber(compare(one, other), 'the result of compare')
   }
   const scores = new Map<PruneCandidate, number>()
   for (const candidate of candidates) {
-    scores.set(candidate, aNumber(policy.score(candidate), 'the result of score'))
+    scores.set(candidate, aNumber(score?.(candidate), 'the result of score'))
   }
   return (one, other) => (scores.get(one) ?? 0) - (scores.get(other) ?? 0) || 0
 }
+
+type Score = (candidate: PruneCandidate) => number
+type Compare = (one: PruneCandidate, other: PruneCandidate) => number
 
 function aNumber(value: unknown, name: string): number {
   if (typeof value !== 'number' || Number.isNaN(value)) throw misuse(name, 'a number', value)
@@ -151,7 +159,8 @@ const COMPARED: Readonly<Record<PruneRule, (facts: PruneCandidate) => string>> =
   direction: ({ direction }) => direction,
   age: ({ opened }) => `open since ${new Date(opened).toISOString()}`,
   policy: () => 'by connections.prunePolicy',
-  'only candidate': () => 'the others are protected, too young or in connections.neverPrune'
+  'only candidates': () => 'all others are protected, too young or in connections.neverPrune',
+  'few enough': () => 'no more connections than connections.low, apart from new ones'
 }
 
 /** What the verdicts of a decision have in common. */
@@ -180,9 +189,21 @@ class Verdict implements PruneVerdict {
   }
 
   get rule(): PruneRule {
-    const { candidate, against } = this
-    if (against === undefined) return 'only candidate'
+    const { candidate, isClosed, against } = this
+    if (against === undefined) return isClosed ? 'only candidates' : 'few enough'
     return this.#terms.byPolicy ? 'policy' : ruleBetween(candidate, against)
+  }
+
+  toJSON(): Record<string, unknown> {
+    const { connection, ...facts } = this.candidate
+    const { isClosed, rule, reason } = this
+    const peer = connection.remotePeer.toString()
+    return { connection: connection.id, peer, isClosed, rule, reason, ...facts }
+  }
+
+  /** @internal */
+  [INSPECT](...args: InspectArguments): unknown {
+    return shown('PruneVerdict', this.candidate.connection.id, () => this.toJSON(), args)
   }
 
   get reason(): string {

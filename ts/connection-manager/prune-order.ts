@@ -7,7 +7,7 @@ import type { Connection } from '../connection.ts'
 export interface PruneCandidate {
   /** The connection. */
   readonly connection: Connection
-  /** Whether its peer is known by its tags alone: no connection of it was recorded. */
+  /** Whether the tag store has no connection of its peer on record. */
   readonly temporary: boolean
   /** The sum of the tags of its peer. */
   readonly value: number
@@ -39,7 +39,8 @@ export type PruneTieBreak = 'oldest' | 'newest'
 
 /**
  * What decided between a connection that was closed and the first in the order that was not: the first criterion by
- * which they differ, `policy` if that of the application decides, `only candidate` if every other one was exempt.
+ * which they differ; `policy` if that of the application decides, `only candidates` if all others were exempt, `few
+ * enough` if nothing is closed.
  */
 export type PruneRule =
   | 'temporary'
@@ -48,7 +49,8 @@ export type PruneRule =
   | 'direction'
   | 'age'
   | 'policy'
-  | 'only candidate'
+  | 'only candidates'
+  | 'few enough'
 
 /** Inbound connections go first: the peer that dialled can do so again. */
 function rankOf(direction: ConnectionDirection): number {

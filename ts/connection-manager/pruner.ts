@@ -2,7 +2,7 @@
  * The connection pruner: above `connections.high` it closes connections down to `connections.low`, those first whose
  * peers are worth least.
  */
-import { type AbortOptions, abortable } from '../base/abort.ts'
+import { type AbortOptions, abortable, aborted } from '../base/abort.ts'
 import { aBoolean, anArray, aSignal, checkOptions, type OptionChecks } from '../base/arguments.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import { type Connection, checkConnection } from '../connection.ts'
@@ -69,7 +69,10 @@ export class ConnectionPruner implements ConnectionObserver {
   #timer: unknown
   #lastDecision = Number.NEGATIVE_INFINITY
   #lastTrim: number | undefined
+  /** The decision that is being carried out, and the latest one, whose connections may not have ended. */
   #running: Promise<number> | undefined
+  #latest: Promise<number> | undefined
+  #forcing: Promise<number> | undefined
 
   /** @throws {@link InvalidParametersError} if `swarm` is not a swarm, and for an invalid option. */
   constructor(swarm: Swarm, options: ConnectionPrunerOptions = {}) {
@@ -129,16 +132,28 @@ export class ConnectionPruner implements ConnectionObserver {
 
   /**
    * Closes connections down to `connections.low` now, also if there are fewer than `connections.high`: TrimOpenConns of
-   * go-libp2p, with `force` ForceTrim. Resolves to their number when they have ended. Joins a decision under way.
+   * go-libp2p, with `force` ForceTrim. Resolves to their number when they have ended, and so have those of the decision
+   * before. Joins a decision under way, and a forced call one that is forced.
    *
-   * @throws {@link AbortError} by `signal`, which ends the wait.
+   * @throws {@link AbortError} by `signal`, which ends the wait; if it is aborted at the call, nothing is closed.
    * @throws {@link InvalidParametersError} for an invalid option.
    */
   trim(options: TrimOptions = {}): Promise<number> {
     checkOptions(options, TRIM_CHECKS)
     const { force = false, signal } = options
-    const trimming = force ? this.#force() : (this.#running ?? this.#decide({}))
-    return abortable(trimming, signal)
+    if (signal?.aborted === true) return Promise.reject(aborted(signal))
+    if (!force) return abortable(this.#trim(), signal)
+    this.#forcing ??= this.#force().finally(() => {
+      this.#forcing = undefined
+    })
+    return abortable(this.#forcing, signal)
+  }
+
+  async #trim(): Promise<number> {
+    const before = this.#latest
+    const closed = await (this.#running ?? this.#decide({}))
+    await before
+    return closed
   }
 
   /** Closes what is not protected first, then what is. */
@@ -206,6 +221,7 @@ export class ConnectionPruner implements ConnectionObserver {
   #decide(licence: PruneLicence): Promise<number> {
     const { promise, resolve } = Promise.withResolvers<number>()
     this.#running = promise
+    this.#latest = promise
     this.#carryOut(licence)
       .then((ends) => Promise.all(ends))
       .then(({ length }) => resolve(length))
@@ -222,10 +238,7 @@ export class ConnectionPruner implements ConnectionObserver {
       const { clock } = this.#host
       this.#lastDecision = clock.now()
       const decision = this.#decision(licence, false)
-      if (decision.verdicts.length > 0) {
-        this.#lastTrim = this.#lastDecision
-        this.#host.pruned(decision)
-      }
+      if (decision.verdicts.length > 0) this.#host.pruned(decision)
       return await this.#close(decision, licence)
     } finally {
       // Connections that take their time to end are no longer counted: they delay no other decision.
@@ -235,15 +248,18 @@ export class ConnectionPruner implements ConnectionObserver {
     }
   }
 
-  async #close({ verdicts }: PruneDecision, licence: PruneLicence): Promise<Promise<void>[]> {
+  async #close({ verdicts, low }: PruneDecision, licence: PruneLicence): Promise<Promise<void>[]> {
     const { tags } = this.#host
     const ends: Promise<void>[] = []
     for (const [index, { candidate, reason }] of verdicts.entries()) {
       if (index > 0 && index % CLOSED_AT_ONCE === 0) await nextTurn()
+      // Others may have been closed since the decision.
+      if (this.#swarm.getTotalConnections() <= low || !this.#swarm.isStarted()) break
       const core = connectionFacade.coreOf(candidate.connection)
-      // It may have been closed, or its peer been protected, since the decision.
+      // So may this one, or its peer been protected.
       const isProtected = licence.ignoresProtection !== true && tags.protects(core.peer)
-      if (core.closing || isProtected || !this.#swarm.isStarted()) continue
+      if (core.closing || isProtected) continue
+      this.#lastTrim = this.#lastDecision
       core.closeBy(reason, ConnectionErrorCode.GarbageCollected)
       ends.push(core.closed)
     }

@@ -26,7 +26,9 @@ export interface ReconnectFailure {
 interface Job {
   readonly peer: string
   readonly abort: AbortController
+  /** Dials that have failed by the peer's fault, and those that limits of this swarm have refused. */
   failures: number
+  refusals: number
   timer: unknown
 }
 
@@ -62,7 +64,7 @@ export class ReconnectQueue implements ConnectionObserver {
 
   /** Dials the tagged peers, and from now on those that disconnect. Called by the swarm. */
   start(): void {
-    if (this.#isStarted) return
+    if (this.#isStarted || !this.#swarm.isStarted()) return
     this.#isStarted = true
     for (const peer of this.#host.tags.peersTagged(isKeepAlive)) {
       if (!this.#host.isConnected(peer)) this.#add(peer, 0)
@@ -95,7 +97,13 @@ export class ReconnectQueue implements ConnectionObserver {
   }
 
   #add(peer: string, ms: number): void {
-    const job: Job = { peer, abort: new AbortController(), failures: 0, timer: undefined }
+    const job: Job = {
+      peer,
+      abort: new AbortController(),
+      failures: 0,
+      refusals: 0,
+      timer: undefined
+    }
     if (this.#jobs.size === 0) this.#host.retain()
     this.#jobs.set(peer, job)
     this.#wait(job, ms)
@@ -111,10 +119,14 @@ export class ReconnectQueue implements ConnectionObserver {
 
   #wait(job: Job, ms: number): void {
     const jittered = ms * (1 + JITTER * (2 * this.#host.random() - 1))
-    job.timer = this.#host.clock.setTimer(() => {
-      this.#due.push(job)
-      this.#next()
-    }, jittered)
+    const { maxInterval } = this.#host.config.reconnect
+    job.timer = this.#host.clock.setTimer(
+      () => {
+        this.#due.push(job)
+        this.#next()
+      },
+      Math.min(jittered, maxInterval)
+    )
   }
 
   /** Dials the peers whose time has come, as many at a time as are permitted. */
@@ -151,12 +163,12 @@ export class ReconnectQueue implements ConnectionObserver {
 
   #failed(job: Job, error: Libp2pError): void {
     const { log, config, tags } = this.#host
-    const { retries, interval, factor, maxInterval } = config.reconnect
-    // A limit of this swarm is not the peer's fault.
-    if (error.kind !== 'limit') job.failures += 1
+    const { retries, interval, factor } = config.reconnect
+    // A limit of this swarm is not the peer's fault. There is room again some time, so it is tried on, ever less often.
+    if (error.kind === 'limit') job.refusals += 1
+    else job.failures += 1
     if (job.failures < retries) {
-      const ms = Math.min(interval * factor ** Math.max(job.failures, 1), maxInterval)
-      this.#wait(job, ms)
+      this.#wait(job, interval * factor ** (job.failures + job.refusals))
       return
     }
     this.#end(job)

@@ -15,13 +15,13 @@ import { lazyModule } from '../base/lazy-module.ts'
 import { Failures } from '../diagnostics/failures.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type PeerLike, peerIdOf, peerText } from '../identity/peer-id.ts'
-import { aTagValue, type TagUpdate } from './common-tags.ts'
+import { aTagValue, isKeepAlive, type TagUpdate } from './common-tags.ts'
 import type { DecayingTag, DecayingTagOptions, DecayingTags } from './decay.ts'
 
 /** Milliseconds between two ticks of the timer of decaying tags by default, as in go-libp2p. */
 export const DECAY_RESOLUTION_MS = 60_000
 
-/** Maximum number of unprotected peers without a connection whose tags are kept: as many as the peerstore has. */
+/** Maximum number of peers without a connection whose tags are kept: as many as the peerstore has. */
 const DISCONNECTED_MAX = 10_000
 
 /** Peers that are forgotten at once beyond the maximum: their values are sorted, which is not done for each. */
@@ -78,7 +78,7 @@ const loadDecay = lazyModule<typeof import('./decay.ts')>(import.meta.url, './de
  *
  * Tags and protection outlive connections, and may be set before the first. The tags of at most 10,000 peers without a
  * connection are kept: beyond that peers that never had one are forgotten first, then those of the lowest value;
- * protected ones never are.
+ * protected ones, and those tagged `keep-alive`, never are.
  */
 export class TagStore {
   readonly #clock: Clock
@@ -87,8 +87,9 @@ export class TagStore {
   readonly #entries = new Map<string, Entry>()
   readonly #protected = new Map<string, Set<string>>()
   #decaying: DecayingTags | undefined
-  /** Number of entries without a connection. */
+  /** Number of entries without a connection, and that above which some may be forgotten. */
   #disconnected = 0
+  #forgetAbove = DISCONNECTED_MAX
 
   /** @throws {@link InvalidParametersError} for an invalid option. */
   constructor(options: TagStoreOptions = {}) {
@@ -125,6 +126,8 @@ export class TagStore {
     entry.tags?.delete(tag)
     entry.value -= value
     this.#dropIfEmpty(id, entry)
+    // It may have been kept for this tag.
+    if (isKeepAlive(tag)) this.#forgetAbove = DISCONNECTED_MAX
     this.#events.changed?.(id, tag, undefined)
   }
 
@@ -152,7 +155,7 @@ export class TagStore {
 
   /** Returns the sum of the tags of a peer; 0 if it has none. */
   getTagValue(peer: PeerLike): number {
-    return this.valueOf(peerText(peer))
+    return this.sumOf(peerText(peer))
   }
 
   /** Returns what is known of a peer, as a copy; undefined if it is neither tagged nor connected. */
@@ -188,6 +191,7 @@ export class TagStore {
     tags.delete(tag)
     if (tags.size > 0) return true
     this.#protected.delete(id)
+    this.#forgetAbove = DISCONNECTED_MAX
     this.#forgetBeyondMax()
     return false
   }
@@ -210,7 +214,7 @@ export class TagStore {
     return Array.from(this.#entries.keys(), peerIdOf)
   }
 
-  /** Forgets the tags and connections of a peer, but not its protection. */
+  /** Forgets the tags of a peer, but neither its protection nor its open connections. */
   clearPeer(peer: PeerLike): void {
     const id = peerText(peer)
     const entry = this.#entries.get(id)
@@ -239,7 +243,7 @@ export class TagStore {
    * Registers a tag whose value decays, such as the esteem that a peer has earned by its answers. See the presets
    * {@link decayLinear}, {@link bumpSumBounded} and others. Its values are part of the sum of a peer.
    *
-   * @throws {@link InvalidParametersError} for an invalid option, and for a name that is registered already.
+   * @throws {@link InvalidParametersError} for an invalid option, and for a name that is registered already, or that of other tags.
    * @example
    * ```ts
    * const answers = swarm.tagStore.registerDecayingTag('answers', {
@@ -252,6 +256,12 @@ export class TagStore {
    */
   registerDecayingTag(name: string, options: DecayingTagOptions): DecayingTag {
     aTag(name)
+    const isTaken = [...this.#entries.values()].some(({ tags }) => tags?.has(name) === true)
+    if (isTaken || isKeepAlive(name)) {
+      throw new InvalidParametersError(
+        `the name ${JSON.stringify(name)} is that of a tag that does not decay`
+      )
+    }
     this.#decaying ??= new (loadDecay().DecayingTags)({
       clock: this.#clock,
       resolution: this.#resolution,
@@ -262,13 +272,13 @@ export class TagStore {
   }
 
   /** @internal The sum of the tags of a peer by its canonical text. */
-  valueOf(peer: string): number {
+  sumOf(peer: string): number {
     return this.#entries.get(peer)?.value ?? 0
   }
 
-  /** @internal Whether a peer, by its canonical text, has had no connection. */
+  /** @internal Whether no connection of a peer, by its canonical text, is on record. */
   isTemporary(peer: string): boolean {
-    return this.#entries.get(peer)?.temporary === true
+    return this.#entries.get(peer)?.conns === undefined
   }
 
   /** @internal The static tags of a peer by its canonical text. */
@@ -343,7 +353,7 @@ export class TagStore {
     entry.tags ??= new Map()
     entry.tags.set(tag, value)
     entry.value += value - (before ?? 0)
-    this.#forgetBeyondMax()
+    this.#forgetBeyondMax(peer)
     this.#events.changed?.(peer, tag, value)
   }
 
@@ -380,26 +390,33 @@ export class TagStore {
   }
 
   #forget(peer: string, entry: Entry): void {
-    this.#entries.delete(peer)
-    if (entry.conns === undefined) this.#disconnected -= 1
+    const tags = [...(entry.tags?.keys() ?? [])]
     this.#decaying?.forget(peer)
-    for (const tag of entry.tags?.keys() ?? []) this.#events.changed?.(peer, tag, undefined)
+    entry.tags = undefined
+    entry.value = 0
+    this.#dropIfEmpty(peer, entry)
+    for (const tag of tags) this.#events.changed?.(peer, tag, undefined)
   }
 
   /** Forgets peers without a connection while they are too many: never connected ones first, then by value. */
-  #forgetBeyondMax(): void {
-    // Protected peers do not count, but cost no more than a look at those without a connection.
-    if (this.#disconnected <= DISCONNECTED_MAX + this.#protected.size) return
-    const disconnected = [...this.#entries].filter(
-      ([peer, { conns }]) => conns === undefined && !this.protects(peer)
+  #forgetBeyondMax(written?: string): void {
+    if (this.#disconnected <= this.#forgetAbove) return
+    const forgettable = [...this.#entries].filter(
+      ([peer, entry]) => entry.conns === undefined && peer !== written && !this.#isKept(peer, entry)
     )
-    const excess = disconnected.length - DISCONNECTED_MAX
+    // Those that are kept do not count.
+    this.#forgetAbove = DISCONNECTED_MAX + this.#disconnected - forgettable.length
+    const excess = forgettable.length - DISCONNECTED_MAX
     if (excess <= 0) return
     const rank = ({ temporary, value }: Entry): number => (temporary ? value - 2 ** 52 : value)
-    disconnected.sort(([, one], [, other]) => rank(one) - rank(other))
-    for (const [peer, entry] of disconnected.slice(0, Math.max(excess, FORGOTTEN_AT_ONCE))) {
+    forgettable.sort(([, one], [, other]) => rank(one) - rank(other))
+    for (const [peer, entry] of forgettable.slice(0, Math.max(excess, FORGOTTEN_AT_ONCE))) {
       this.#forget(peer, entry)
     }
+  }
+
+  #isKept(peer: string, { tags }: Entry): boolean {
+    return this.protects(peer) || (tags !== undefined && [...tags.keys()].some(isKeepAlive))
   }
 }
 

@@ -71,8 +71,8 @@ export interface ConnectionConfig {
   /** Connections down to which the pruner closes. Defaults to a third of `max`, at most half of `high`: 100. */
   low?: number
   /**
-   * Connections below which the auto-connector looks for peers every 10 s. Must not exceed `low`. Defaults to a sixth
-   * of `max`, at most half of `low`, and at most 50.
+   * Connections below which the auto-connector makes a round every 10 s at least. Must not exceed `low`. Defaults to a
+   * sixth of `max`, at most half of `low`, and at most 50.
    */
   min?: number
   /** Milliseconds for which a new connection is not pruned. Defaults to 20,000. */
@@ -90,7 +90,7 @@ export interface ConnectionConfig {
    * to `low` or 100, whichever is less.
    */
   autoConnectBelow?: number
-  /** Milliseconds between two rounds of the auto-connector. Defaults to 30,000. */
+  /** Milliseconds between two rounds of the auto-connector; `Infinity` for those after disconnects only. Defaults to 30,000. */
   autoConnectInterval?: number
   /** Milliseconds for which it leaves a peer alone after a failed dial; doubled by each further one. Defaults to 5,000. */
   autoConnectCooldown?: number
@@ -262,7 +262,26 @@ export function resolveConnections(
   const given: ConnectionConfig = Object.fromEntries(
     Object.entries(config ?? {}).filter(([, value]) => value !== undefined)
   )
-  const reconnect = Object.entries(given.reconnect ?? {}).filter(([, value]) => value !== undefined)
+  const defaults = CONNECTION_DEFAULTS
+  const reconnect: ResolvedConnectionConfig['reconnect'] = Object.freeze({
+    ...defaults.reconnect,
+    ...Object.fromEntries(
+      Object.entries(given.reconnect ?? {}).filter(([, value]) => value !== undefined)
+    )
+  })
+  checkOrder(
+    reconnect.interval,
+    'reconnect.interval',
+    reconnect.maxInterval,
+    'reconnect.maxInterval'
+  )
+  const { autoConnectCooldown, autoConnectMaxCooldown } = { ...defaults, ...given }
+  checkOrder(
+    autoConnectCooldown,
+    'autoConnectCooldown',
+    autoConnectMaxCooldown,
+    'autoConnectMaxCooldown'
+  )
   return Object.freeze({
     ...CONNECTION_DEFAULTS,
     ...given,
@@ -271,10 +290,7 @@ export function resolveConnections(
     neverPrune: Object.freeze([...(given.neverPrune ?? [])]),
     allow: Object.freeze([...(given.allow ?? [])]),
     deny: Object.freeze([...(given.deny ?? [])]),
-    reconnect: Object.freeze({
-      ...CONNECTION_DEFAULTS.reconnect,
-      ...Object.fromEntries(reconnect)
-    })
+    reconnect
   })
 }
 
@@ -293,6 +309,12 @@ function marksOf(
   const min = given.min ?? Math.min(share(defaults.min), Math.floor(low / 2), defaults.min)
   const autoConnectBelow =
     given.autoConnectBelow ?? given.low ?? Math.min(low, defaults.autoConnectBelow)
+  if (low === NONE) throw misuse('connections.low', 'a whole number of 0 or more', low)
+  if (given.high === undefined && max !== NONE && low >= max) {
+    throw new InvalidParametersError(
+      `expected connections.low to be less than connections.max, which is ${max}, received ${low}`
+    )
+  }
   checkOrder(low, 'low', max, 'max')
   checkOrder(min, 'min', low, 'low')
   checkOrder(low, 'low', high, 'high')
@@ -301,7 +323,10 @@ function marksOf(
       `expected connections.high to be less than connections.max, which is ${max}, received ${high}`
     )
   }
-  checkOrder(autoConnectBelow, 'autoConnectBelow', max, 'max')
+  checkOrder(autoConnectBelow, 'autoConnectBelow', Math.min(high, max), high < max ? 'high' : 'max')
+  if (autoConnectBelow === NONE) {
+    throw misuse('connections.autoConnectBelow', 'a whole number of 0 or more', autoConnectBelow)
+  }
   return { high, low, min, autoConnectBelow }
 }
 
