@@ -49,7 +49,7 @@ while (Date.now() < end && violations.length === 0) {
     JSON.stringify({ ...left, rss: mib(left.rss), heap: mib(left.heap) })
   )
 }
-violations.push(...growth(history))
+violations.push(...growth(history), ...idle(counts))
 console.log('operations:', JSON.stringify(counts))
 for (const violation of violations) console.log(`violation: ${violation}`)
 console.log(violations.length === 0 ? 'soak: passed' : `soak: failed, seed ${options.seed}`)
@@ -90,10 +90,22 @@ async function measure(): Promise<Left> {
   }
 }
 
+/** Returns the operations that nearly always were refused: a swarm that does nothing leaves nothing behind. */
+function idle(counts: Counts): string[] {
+  return Object.entries(counts).flatMap(([name, { done, refused }]) =>
+    done + refused > 100 && done < (done + refused) / 10
+      ? [`${name} was done ${done} times only`]
+      : []
+  )
+}
+
 /** Compares the last third with the middle one; returns what has grown. */
 function growth(history: readonly Left[]): string[] {
   const steady = history.slice(WARM_UP)
-  if (steady.length < 3) return []
+  if (steady.length < 3) {
+    console.log('too few rounds to see growth')
+    return []
+  }
   const third = Math.floor(steady.length / 3)
   const [middle, last] = [steady.slice(-2 * third, -third), steady.slice(-third)]
   // Allocators keep what they had once, so the memory of the process settles in steps.

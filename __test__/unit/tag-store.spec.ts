@@ -274,8 +274,8 @@ test('the tags of unconnected peers are bounded: never connected ones go first, 
   store.tagPeer(wished, CommonTags.KEEP_ALIVE, -1_000)
   for (let index = 0; index < 2 * total; index += 1) {
     const peer = peerOf(3 * total + index)
-    store.tagPeer(peer, 'value', -index)
-    t.is(store.getTag(peer, 'value'), 0 - index)
+    store.tagPeer(peer, 'value', -1 - index)
+    t.is(store.getTag(peer, 'value'), -1 - index)
   }
   t.is(store.getTag(wished, CommonTags.KEEP_ALIVE), -1_000)
   t.true(store.getAllPeers().length <= total + 5)

@@ -401,13 +401,14 @@ export class TagStore {
   /** Forgets peers without a connection while they are too many: never connected ones first, then by value. */
   #forgetBeyondMax(written?: string): void {
     if (this.#disconnected <= this.#forgetAbove) return
-    const forgettable = [...this.#entries].filter(
-      ([peer, entry]) => entry.conns === undefined && peer !== written && !this.#isKept(peer, entry)
+    const counted = [...this.#entries].filter(
+      ([peer, entry]) => entry.conns === undefined && !this.#isKept(peer, entry)
     )
     // Those that are kept do not count.
-    this.#forgetAbove = DISCONNECTED_MAX + this.#disconnected - forgettable.length
-    const excess = forgettable.length - DISCONNECTED_MAX
+    this.#forgetAbove = DISCONNECTED_MAX + this.#disconnected - counted.length
+    const excess = counted.length - DISCONNECTED_MAX
     if (excess <= 0) return
+    const forgettable = counted.filter(([peer]) => peer !== written)
     const rank = ({ temporary, value }: Entry): number => (temporary ? value - 2 ** 52 : value)
     forgettable.sort(([, one], [, other]) => rank(one) - rank(other))
     for (const [peer, entry] of forgettable.slice(0, Math.max(excess, FORGOTTEN_AT_ONCE))) {

@@ -310,7 +310,8 @@ function marksOf(
   const autoConnectBelow =
     given.autoConnectBelow ?? given.low ?? Math.min(low, defaults.autoConnectBelow)
   if (low === NONE) throw misuse('connections.low', 'a whole number of 0 or more', low)
-  if (given.high === undefined && max !== NONE && low >= max) {
+  // Otherwise the error would name a mark that was not given.
+  if (given.low !== undefined && given.high === undefined && max !== NONE && low >= max) {
     throw new InvalidParametersError(
       `expected connections.low to be less than connections.max, which is ${max}, received ${low}`
     )
