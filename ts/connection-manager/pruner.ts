@@ -15,7 +15,7 @@ import { decide, type PruneDecision, type PruneLicence } from './prune-decision.
 import { candidateOf, sorted } from './prune-order.ts'
 
 /** Connections that are closed in one turn of the event loop, which takes some milliseconds of it. */
-const CLOSED_AT_ONCE = 64
+const CLOSED_AT_ONCE = 32
 
 /** The state of a pruner: CMInfo of go-libp2p and py-libp2p. */
 export interface ConnectionManagerInfo {
