@@ -294,7 +294,7 @@ test('the wait for an answer is part of the time of the upgrade, and counts as t
   const { listener, address, refused } = await ends(t, {
     listener: {
       gater,
-      connections: { inboundUpgradeTimeout: 300 },
+      connections: { inboundUpgradeTimeout: 1_500 },
       limits: { transient: { connectionsInbound: 2 } }
     }
   })
