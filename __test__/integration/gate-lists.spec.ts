@@ -83,7 +83,8 @@ test('hosts on the deny list are refused without a byte, others are answered', a
   t.like(first, { stage: 'accept', direction: 'inbound', peer: undefined })
   t.regex(`${first?.remoteAddr}`, /^\/ip4\/127\.0\.0\.2\/tcp\/\d+$/)
   t.deepEqual(swarm.connectionGate.denied, ['127.0.0.2', '127.0.0.8/30', '127.0.1.0/24'])
-  t.is(swarm.resourceManager.stat().transient.numConnsInbound, 0)
+  // Those that were answered end when this side notices that.
+  await until(() => swarm.resourceManager.stat().transient.numConnsInbound === 0)
 })
 
 // G2
@@ -245,6 +246,36 @@ test('all addresses of a name must pass, otherwise none is dialled', async (t) =
   t.false(await connectionGate.isAllowed('/dns4/six/udp/1/quic-v1'))
   await t.throwsAsync(swarm.dialAddr(`/dns4/fine/tcp/${port}`, PEER, { timeout: 200 }))
   await until(() => accepted === 1)
+})
+
+// G4, G5
+test('addresses of a name beyond those that are dialled, and of other peers, are judged too', async (t) => {
+  const fine = Array.from({ length: 100 }, (_, index) => `127.0.1.${index}`)
+  const other = new Swarm().peerId
+  const names: Readonly<Record<string, string[]>> = {
+    many: [...fine, '192.0.2.7'].map((host) => `/ip4/${host}/tcp/1`),
+    mixed: ['/ip4/127.0.1.1/tcp/1', `/ip4/192.0.2.7/tcp/1/p2p/${other}`]
+  }
+  const dns: DnsResolverLike = {
+    resolve: async (addr) => (names[`${addr}`.split('/')[2] ?? ''] ?? []).map((it) => multiaddr(it))
+  }
+  const connections = { deny: ['192.0.2.0/24'] }
+  const { swarm, refused } = await gated(t, { connections, dns, retry: { maxRetries: 0 } })
+  for (const [name, count] of [
+    ['many', 100],
+    ['mixed', 2]
+  ] as const) {
+    const dial = swarm.dialAddr(`/dns4/${name}/tcp/1`, PEER)
+    const { attempts } = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+    t.is(attempts.length, count)
+    t.true(attempts.every(({ stage }) => stage === 'gate'))
+    t.is(attempts.at(-1)?.cause.message, 'deny 192.0.2.0/24')
+    t.false(await swarm.connectionGate.isAllowed(`/dns4/${name}/tcp/1`))
+  }
+  t.deepEqual(
+    refused.map(({ remoteAddr, rule }) => `${remoteAddr} ${rule}`),
+    Array(2).fill('/ip4/192.0.2.7/tcp/1 deny 192.0.2.0/24')
+  )
 })
 
 // G1, G3
