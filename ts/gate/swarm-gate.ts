@@ -3,7 +3,7 @@ import { abortable } from '../base/abort.ts'
 import { lazyModule } from '../base/lazy-module.ts'
 import { Direction } from '../constants.ts'
 import { DialDeniedError, StateError } from '../errors.ts'
-import { ipOf } from '../identity/parsed-address.ts'
+import { judgedHostsOf } from '../identity/parsed-address.ts'
 import { type NativeGate, native } from '../native/addon.ts'
 import type { RequestId } from '../native/handles.ts'
 import { GateHook } from '../native/record.ts'
@@ -63,7 +63,11 @@ export class SwarmGate {
   ruleOf(address: string): string | undefined {
     // The common case: nothing crosses.
     if (this.#lists?.hasRules !== true) return undefined
-    return this.native.ruleOf(ipOf(address)) ?? undefined
+    for (const host of judgedHostsOf(address)) {
+      const rule = this.native.ruleOf(host)
+      if (rule !== null) return rule
+    }
+    return undefined
   }
 
   /** Returns the error of a connection that the lists refuse, which is reported; undefined if they allow it. */
