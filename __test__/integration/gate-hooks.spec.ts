@@ -294,7 +294,7 @@ test('the wait for an answer is part of the time of the upgrade, and counts as t
   const { listener, address, refused } = await ends(t, {
     listener: {
       gater,
-      connections: { inboundUpgradeTimeout: 300 },
+      connections: { inboundUpgradeTimeout: 1_500 },
       limits: { transient: { connectionsInbound: 2 } }
     }
   })
@@ -399,8 +399,26 @@ for (const [kind, options] of [
 }
 
 test('a gater is an object with hooks that are functions', (t) => {
+  class Base {
+    addrdial(): boolean {
+      return false
+    }
+  }
+  class Derived extends Base {
+    secured(): boolean {
+      return true
+    }
+  }
+  class Field {
+    readonly UPGRADED = () => false
+    readonly accept = () => true
+  }
   for (const gater of [
     {},
+    new Derived(),
+    new Field(),
+    new Base(),
+    Object.assign(Object.create(null), { accept: () => true, secure: () => true }),
     { accepted: () => true },
     { accept: () => true, secure: () => true },
     { secured: true },
@@ -412,4 +430,15 @@ test('a gater is an object with hooks that are functions', (t) => {
       message: /gater/
     })
   }
+  class Named {
+    /** Neither is a misspelt hook. */
+    accepted = 0
+    isUpgraded(): boolean {
+      return true
+    }
+    secured(): boolean {
+      return this.isUpgraded()
+    }
+  }
+  t.notThrows(() => new Swarm({ gater: new Named() }))
 })

@@ -15,6 +15,7 @@ import {
   StateError,
   Swarm,
   type SwarmOptions,
+  type Transport,
   UpgradeError
 } from '../../ts/index.ts'
 import { PEER } from '../support/added.ts'
@@ -23,6 +24,8 @@ import { memoryConns } from '../support/memory-muxer.ts'
 import { createNode, createPair, until } from '../support/pair.ts'
 import { line, MULTISTREAM, RawPeer } from '../support/raw-peer.ts'
 import { serveSockets } from '../support/sockets.ts'
+
+const OTHER = 'QmcgpsyWgH8Y8ajJz1Cu72KnS5uo2Aa2LpzU7kinSupNKC'
 
 /** Creates a node that listens on loopback, and collects what its gate refuses. */
 async function gated(
@@ -83,7 +86,8 @@ test('hosts on the deny list are refused without a byte, others are answered', a
   t.like(first, { stage: 'accept', direction: 'inbound', peer: undefined })
   t.regex(`${first?.remoteAddr}`, /^\/ip4\/127\.0\.0\.2\/tcp\/\d+$/)
   t.deepEqual(swarm.connectionGate.denied, ['127.0.0.2', '127.0.0.8/30', '127.0.1.0/24'])
-  t.is(swarm.resourceManager.stat().transient.numConnsInbound, 0)
+  // Those that were answered end when this side notices that.
+  await until(() => swarm.resourceManager.stat().transient.numConnsInbound === 0)
 })
 
 // G2
@@ -247,12 +251,43 @@ test('all addresses of a name must pass, otherwise none is dialled', async (t) =
   await until(() => accepted === 1)
 })
 
+// G4, G5
+test('addresses of a name beyond those that are dialled, and of other peers, are judged too', async (t) => {
+  const fine = Array.from({ length: 100 }, (_, index) => `127.0.1.${index}`)
+  const other = new Swarm().peerId
+  const names: Readonly<Record<string, string[]>> = {
+    many: [...fine, '192.0.2.7'].map((host) => `/ip4/${host}/tcp/1`),
+    mixed: ['/ip4/127.0.1.1/tcp/1', `/ip4/192.0.2.7/tcp/1/p2p/${other}`]
+  }
+  const dns: DnsResolverLike = {
+    resolve: async (addr) => (names[`${addr}`.split('/')[2] ?? ''] ?? []).map((it) => multiaddr(it))
+  }
+  const connections = { deny: ['192.0.2.0/24'] }
+  const { swarm, refused } = await gated(t, { connections, dns, retry: { maxRetries: 0 } })
+  for (const [name, count] of [
+    ['many', 100],
+    ['mixed', 2]
+  ] as const) {
+    const dial = swarm.dialAddr(`/dns4/${name}/tcp/1`, PEER)
+    const { attempts } = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+    t.is(attempts.length, count)
+    t.true(attempts.every(({ stage }) => stage === 'gate'))
+    t.is(attempts.at(-1)?.cause.message, 'deny 192.0.2.0/24')
+    t.false(await swarm.connectionGate.isAllowed(`/dns4/${name}/tcp/1`))
+  }
+  t.deepEqual(
+    refused.map(({ remoteAddr, rule }) => `${remoteAddr} ${rule}`),
+    Array(2).fill('/ip4/192.0.2.7/tcp/1 deny 192.0.2.0/24')
+  )
+})
+
 // G1, G3
 test('what has no IP address is allowed without an allow list, and refused with one', async (t) => {
   const swarm = await createNode(t, { dns: resolverOf({}) })
   const { connectionGate } = swarm
   const hostless = [
-    `/ip4/127.0.0.1/tcp/1/p2p/${PEER}/p2p-circuit`,
+    `/ip4/192.0.2.1/tcp/1/p2p/${PEER}/p2p-circuit`,
+    `/p2p/${PEER}/p2p-circuit`,
     '/memory/1',
     '/dns4/nowhere/tcp/1',
     '/dnsaddr/nowhere'
@@ -270,6 +305,44 @@ test('what has no IP address is allowed without an allow list, and refused with 
   }
   t.true(await connectionGate.isAllowed('/ip6/::1/tcp/1'))
   t.true(await connectionGate.isAllowed('192.0.2.1'))
+})
+
+test('a relay is judged by its host, and what transports of the application resolve by none', async (t) => {
+  const dialled: string[] = []
+  const transport: Transport = {
+    canDial: () => true,
+    dial: (addr) => {
+      dialled.push(`${addr}`)
+      return Promise.reject(new Error('nobody is there'))
+    }
+  }
+  const connections = { deny: ['10.0.0.0/8'] }
+  const swarm = await createNode(t, {
+    connections,
+    transports: [transport],
+    retry: { maxRetries: 0 }
+  })
+  const refused: RefusedDetail[] = []
+  swarm.addEventListener('refused', ({ detail }) => void refused.push(detail))
+  const failure = async (addr: string): Promise<string | undefined> => {
+    const dial = swarm.dialAddr(addr, PEER, { force: true })
+    return (await t.throwsAsync(dial, { instanceOf: DialAllFailedError })).attempts[0]?.cause
+      .message
+  }
+  const denied = `/ip4/10.0.0.1/tcp/1/p2p/${OTHER}/p2p-circuit`
+  const relayed = `/ip6/2001:db8::1/tcp/1/p2p/${OTHER}/p2p-circuit`
+  const name = '/dns4/localhost/tcp/1'
+  t.is(await failure(denied), 'deny 10.0.0.0/8')
+  t.like(await swarm.connectionGate.explain(denied), { allowed: false, host: '10.0.0.1' })
+  t.like(await swarm.connectionGate.explain(relayed), { allowed: true, host: '2001:db8::1' })
+  t.regex((await failure(relayed)) ?? '', /nobody is there/)
+  t.regex((await failure(name)) ?? '', /nobody is there/)
+  t.deepEqual(dialled, [relayed, name])
+  // Where they lead to is not known.
+  swarm.connectionGate.allow('0.0.0.0/0', '::/0')
+  for (const addr of [relayed, name]) t.is(await failure(addr), 'not in the allow list')
+  t.is(dialled.length, 2)
+  t.is(refused.length, 3)
 })
 
 test('open connections stay, or are closed with the rule if the call asks for it', async (t) => {

@@ -7,7 +7,7 @@ import { type AddressAttempt, DialDeniedError, DialError } from '../errors.ts'
 import type { DialGate } from '../gate/swarm-gate.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import type { Identity } from '../identity/keys.ts'
-import { parseAddress } from '../identity/parsed-address.ts'
+import { type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import type { Call } from './call.ts'
 import { abandoned, gated, late, ownAddress, unresolvedName } from './failure.ts'
 import { type DialContext, type DialOptions, getDialPeerTimeout } from './options.ts'
@@ -76,17 +76,18 @@ export class Preparation {
   async resolve(address: string, { context }: Call, signal: AbortSignal): Promise<Prepared> {
     const { peer } = context
     const suffix = peer === undefined ? '' : `/p2p/${peer}`
-    const found = await this.#host.dns.resolve(multiaddrOf(address + suffix), { signal })
+    const resolved = await this.#host.dns.resolve(multiaddrOf(address + suffix), { signal })
+    const found = resolved.map(parseAddress)
+    const denied = this.#refusedOf(found, peer)
+    if (denied.length > 0) return { ...NOTHING, refused: denied }
     // Without a peer each address may be of another one, of those that its record names.
     const peers = new Map<string, string | undefined>()
-    for (const each of found.slice(0, DIAL_RESOLVED_MAX).map(parseAddress)) {
+    for (const each of found.slice(0, DIAL_RESOLVED_MAX)) {
       const isOther = peer !== undefined && each.peer !== undefined && each.peer !== peer
       if (!isOther && !peers.has(each.text)) peers.set(each.text, peer ?? each.peer)
     }
     const addresses = [...peers.keys()]
     if (addresses.length === 0) throw new DialError('the name has no address of the peer')
-    const denied = this.#refusedOf(addresses, peers)
-    if (denied.length > 0) return { ...NOTHING, refused: denied }
     const named = new Set(
       context.named.has(address) ? [...context.named, ...addresses] : context.named
     )
@@ -105,18 +106,18 @@ export class Preparation {
   }
 
   /** Returns the refusals of all addresses of a name if the lists refuse one of them: whoever controls it chose them all. */
-  #refusedOf(
-    addresses: readonly string[],
-    peers: ReadonlyMap<string, string | undefined>
-  ): AddressAttempt[] {
-    const rules = new Map(addresses.map((address) => [address, this.#gate.ruleOf(address)]))
-    const [known] = [...rules].filter(([, rule]) => rule !== undefined)
+  #refusedOf(found: readonly ParsedAddress[], peer: string | undefined): AddressAttempt[] {
+    const judged = found.map((each) => ({ ...each, rule: this.#gate.ruleOf(each.text) }))
+    const known = judged.find(({ rule }) => rule !== undefined)
     if (known === undefined) return []
-    return addresses.map((address) => {
-      const rule = rules.get(address)
-      if (rule === undefined) return gated(address, `${known[0]} of the same name: ${known[1]}`)
-      this.#gate.refused('addrDial', dialOf(peers.get(address), address), rule)
-      return gated(address, rule)
+    // Reported up to the number that would be dialled, the first that is refused among them.
+    const shown = judged.slice(0, DIAL_RESOLVED_MAX)
+    if (!shown.includes(known)) shown.splice(-1, 1, known)
+    const each = new Map(shown.map((it) => [it.text, it]))
+    return Array.from(each.values(), ({ text, rule, peer: of }) => {
+      if (rule === undefined) return gated(text, `${known.text} of the same name: ${known.rule}`)
+      this.#gate.refused('addrDial', dialOf(peer ?? of, text), rule)
+      return gated(text, rule)
     })
   }
 

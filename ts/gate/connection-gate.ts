@@ -11,7 +11,7 @@ import type { DnsResolverLike } from '../dns/records.ts'
 import { DnsError, InvalidParametersError } from '../errors.ts'
 import { type AddrLike, multiaddrOf } from '../identity/address.ts'
 import { parseHosts } from '../identity/networks.ts'
-import { ipOf, parseAddress } from '../identity/parsed-address.ts'
+import { judgedHostsOf, parseAddress } from '../identity/parsed-address.ts'
 import type { NativeGate } from '../native/addon.ts'
 import { GateList } from '../native/record.ts'
 
@@ -36,7 +36,7 @@ export interface GateExplanation {
   readonly allowed: boolean
   /** The rule that refuses it: `deny 10.0.0.0/8`, or `not in the allow list`; empty if it is allowed. */
   readonly rule: string
-  /** The IP address that the rule refuses, or the one of the address; undefined if it has none. */
+  /** The IP address that the rule refuses, or the one of the address or of its relay; undefined if it has none. */
   readonly host: string | undefined
 }
 
@@ -162,15 +162,20 @@ export class ConnectionGate {
     checkOptions(options, ABORT_OPTIONS)
     if (typeof addr === 'string' && isIP(addr) !== 0) return this.#judge([addr.split('%', 1)[0]])
     const { text } = parseAddress(addr)
-    if (!text.startsWith('/dns')) return this.#judge([ipOf(text)])
+    if (!text.startsWith('/dns')) return this.#judge(judgedHostsOf(text))
     return this.#judge(await this.#hostsOf(addr.toString(), options))
   }
 
   /** Returns the hosts of a name; none is one without an IP address. */
-  async #hostsOf(address: string, options: AbortOptions = {}): Promise<(string | undefined)[]> {
+  async #hostsOf(
+    address: string,
+    options: AbortOptions = {}
+  ): Promise<readonly (string | undefined)[]> {
     try {
       const found = await this.#host.dns().resolve(multiaddrOf(address), options)
-      return found.length === 0 ? [undefined] : found.map((each) => ipOf(each.toString()))
+      return found.length === 0
+        ? [undefined]
+        : found.flatMap((each) => judgedHostsOf(each.toString()))
     } catch (err) {
       if (err instanceof DnsError) return [undefined]
       throw err

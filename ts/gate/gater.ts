@@ -77,12 +77,28 @@ export const aGater: Check = (value, name) => {
   const given = HOOKS.filter((hook) => gater[hook] !== undefined)
   for (const hook of given) aFunction(gater[hook], `${name}.${hook}`)
   const hooks = `the hooks ${HOOKS.join(', ')}`
-  if (given.length === 0) throw misuse(name, `an object with ${hooks}`, value)
-  // A misspelt hook would be a hole. An object of a class may have methods of its own.
-  if (!areOptions(gater)) return
-  const isOther = (key: string): boolean => !given.some((hook) => hook === key)
-  const other = Object.keys(gater).find((key) => isOther(key) && typeof gater[key] === 'function')
+  // A misspelt hook would be a hole. An object of a class may have methods of its own, but none with such a name.
+  const isMistaken = areOptions(gater) ? isOther : isMisspelt
+  const other = namesOf(gater).find((key) => isMistaken(key) && typeof gater[key] === 'function')
   if (other !== undefined) throw misuse(name, `an object with ${hooks} alone`, other)
+  if (given.length === 0) throw misuse(name, `an object with ${hooks}`, value)
+}
+
+function isOther(name: string): boolean {
+  return !HOOKS.some((hook) => hook === name)
+}
+
+/** Returns whether a name differs from that of a hook by the case of letters. */
+function isMisspelt(name: string): boolean {
+  return isOther(name) && HOOKS.some((hook) => hook.toLowerCase() === name.toLowerCase())
+}
+
+/** Returns the names of the properties of an object and its prototypes, without those that every object inherits. */
+function namesOf(object: object): string[] {
+  const prototype: object | null = Object.getPrototypeOf(object)
+  const isRoot = prototype === null || Object.getPrototypeOf(prototype) === null
+  const inherited = isRoot ? [] : namesOf(prototype)
+  return [...Object.getOwnPropertyNames(object), ...inherited]
 }
 
 /** @internal Returns the bits of the hooks that the native side asks for. */

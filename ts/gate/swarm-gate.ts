@@ -1,8 +1,9 @@
 /** The gate of a swarm: its lists, its hooks, and the reports of what they refuse. */
+import { abortable } from '../base/abort.ts'
 import { lazyModule } from '../base/lazy-module.ts'
 import { Direction } from '../constants.ts'
-import { DialDeniedError } from '../errors.ts'
-import { ipOf } from '../identity/parsed-address.ts'
+import { DialDeniedError, StateError } from '../errors.ts'
+import { judgedHostsOf } from '../identity/parsed-address.ts'
 import { type NativeGate, native } from '../native/addon.ts'
 import type { RequestId } from '../native/handles.ts'
 import { GateHook } from '../native/record.ts'
@@ -62,7 +63,11 @@ export class SwarmGate {
   ruleOf(address: string): string | undefined {
     // The common case: nothing crosses.
     if (this.#lists?.hasRules !== true) return undefined
-    return this.native.ruleOf(ipOf(address)) ?? undefined
+    for (const host of judgedHostsOf(address)) {
+      const rule = this.native.ruleOf(host)
+      if (rule !== null) return rule
+    }
+    return undefined
   }
 
   /** Returns the error of a connection that the lists refuse, which is reported; undefined if they allow it. */
@@ -73,12 +78,27 @@ export class SwarmGate {
     return new DialDeniedError(rule)
   }
 
-  /** Asks a hook about a connection that is set up in JavaScript; resolves to the refusal, which is reported. */
-  async ask(stage: AskedStage, connection: ConnectionText): Promise<DialDeniedError | undefined> {
-    const reason = await this.hooks?.connection(stage, connection)
+  /**
+   * Asks a hook about a connection that is set up in JavaScript; resolves to the refusal, which is reported. Rejects with
+   * `AbortError` by the signal, and with `StateError` if the swarm closes, which are not.
+   */
+  async ask(
+    stage: AskedStage,
+    connection: ConnectionText,
+    signal: AbortSignal
+  ): Promise<DialDeniedError | undefined> {
+    const { hooks } = this
+    if (hooks === undefined) return undefined
+    this.#assertRunning()
+    const reason = await abortable(Promise.resolve(hooks.connection(stage, connection)), signal)
+    this.#assertRunning()
     if (reason === undefined) return undefined
     this.refused(stage, connection, reason)
     return new DialDeniedError(refusalText(stage, reason))
+  }
+
+  #assertRunning(): void {
+    if (this.#isStopped) throw new StateError('the swarm is closed')
   }
 
   /** Asks the hooks what the native side wants to know. */

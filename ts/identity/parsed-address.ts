@@ -127,7 +127,19 @@ export function isRelayed(address: string): boolean {
  * a relay.
  */
 export function ipOf(address: string): string | undefined {
-  if (isRelayed(address)) return undefined
+  return isRelayed(address) ? undefined : firstIpOf(address)
+}
+
+/**
+ * Returns the hosts that lists judge an address by: its IP address, or that of its relay and, as it is not known where
+ * that leads to, undefined.
+ */
+export function judgedHostsOf(address: string): readonly (string | undefined)[] {
+  const host = firstIpOf(address)
+  return host !== undefined && isRelayed(address) ? [host, undefined] : [host]
+}
+
+function firstIpOf(address: string): string | undefined {
   return HOST.exec(address)?.[1]?.split('%', 1)[0]
 }
 

@@ -225,8 +225,7 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
       security: session?.security ?? '',
       muxer
     }
-    const asked = this.#host.gate.ask(stage, connection)
-    const denied = await abortable(asked, this.#abandoned.signal)
+    const denied = await this.#host.gate.ask(stage, connection, this.#abandoned.signal)
     if (denied === undefined) return
     this.#closeCode = ConnectionErrorCode.Gated
     throw denied

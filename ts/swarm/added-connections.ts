@@ -1,6 +1,8 @@
 /** The connections of a swarm over muxers of the application. */
-import { aborted, isAborted } from '../base/abort.ts'
+import { aborted, isAborted, onceAborted, onceGivenUp } from '../base/abort.ts'
 import { oneOf } from '../base/arguments.ts'
+import { TIMER_MS_MAX } from '../base/clock.ts'
+import type { ConnectionConfig } from '../connection/config.ts'
 import { ConnectionCore } from '../connection/core.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionDirection, ConnectionFacts } from '../connection/facts.ts'
@@ -13,8 +15,10 @@ import {
   MuxerClosedError,
   ResourceLimitExceededError,
   StateError,
+  TimeoutError,
   UnexpectedPeerError
 } from '../errors.ts'
+import type { AskedStage, ConnectionText } from '../gate/hooks.ts'
 import type { SwarmGate } from '../gate/swarm-gate.ts'
 import { type AddrLike, NO_ADDRESS } from '../identity/address.ts'
 import { type AddConnectionOptions, AddedFacts } from '../muxer/added.ts'
@@ -40,6 +44,11 @@ export interface AddedConnectionsHost
   readonly admission: Admission | undefined
   readonly resourceManager: SwarmResourceManager
   readonly gate: Pick<SwarmGate, 'ask' | 'hooks' | 'refusalOf'>
+  readonly options: InboundHost['options'] & {
+    readonly connections: Required<
+      Pick<ConnectionConfig, 'inboundUpgradeTimeout' | 'outboundUpgradeTimeout'>
+    >
+  }
   /** Lists and announces a connection; `done` is called in between. */
   announce(
     core: ConnectionCore,
@@ -57,6 +66,17 @@ interface Dialled {
   readonly signal: AbortSignal
   /** Called before anybody else hears of the connection. */
   onConnection(connection: Connection): void
+}
+
+/** A connection that may be announced once it is charged. */
+interface Admitted {
+  readonly muxed: MuxedConn
+  readonly facts: ConnectionFacts
+  readonly scope: ResourceScopeSpan
+  /** Aborted when nobody waits for the connection any more. */
+  readonly signal?: AbortSignal | undefined
+  /** Called when it is listed, before anyone is notified. */
+  readonly done?: ((connection: Connection) => void) | undefined
 }
 
 const aDirection = oneOf('inbound', 'outbound', 'unknown')
@@ -97,51 +117,44 @@ export class AddedConnections implements MuxedConnections {
   }
 
   /** Charges a muxed connection, to `given` if that is set, and announces it. Throws the refusal. */
-  #add(
-    muxed: MuxedConn,
-    facts: ConnectionFacts,
-    given: ResourceScopeSpan | undefined,
-    dial?: Dialled
-  ): Connection {
-    const host = this.#host
-    if (muxed.isClosed) throw new MuxerClosedError('the muxed connection is closed')
-    const { remotePeer: peer, remoteAddress } = facts
-    const of = countedDirection(facts.direction)
-    const denied = host.gate.refusalOf({ direction: of, peer, remoteAddress })
-    if (denied !== undefined) throw denied
-    const scope = given ?? charged(facts, host.resourceManager)
-    const charge = host.admission?.chargeConnection(facts)
-    if (charge instanceof Error) {
+  #add(muxed: MuxedConn, facts: ConnectionFacts, given: ResourceScopeSpan | undefined): Connection {
+    this.#check(muxed, facts)
+    const scope = given ?? charged(facts, this.#host.resourceManager)
+    try {
+      return this.#admit({ muxed, facts, scope })
+    } catch (err) {
       // The application's scope stays its own.
       if (scope !== given) scope.done()
-      throw charge
+      throw err
     }
-    if (dial?.signal.aborted === true) {
-      // Maybe by the manager, while it was asked.
-      charge?.done()
-      scope.done()
-      throw aborted(dial.signal)
-    }
-    return this.#announce(muxed, facts, scope, charge, dial?.onConnection)
   }
 
   /** Adds a connection that a muxer of the application has made of a duplex, see `muxer/muxed-upgrade.ts`. */
-  upgraded({ muxed, facts, scope, signal, done }: Upgraded): void {
+  upgraded(upgraded: Upgraded): void {
+    // The lists may have changed while it was set up.
+    this.#check(upgraded.muxed, upgraded.facts)
+    this.#admit(upgraded)
+  }
+
+  /** Throws if a muxed connection is in use or closed, or if the lists refuse it, which is reported. */
+  #check(muxed: MuxedConn, { direction, remotePeer: peer, remoteAddress }: ConnectionFacts): void {
     if (added.has(muxed)) throw new InvalidParametersError('the muxed connection is in use')
     if (muxed.isClosed) throw new MuxerClosedError('the muxed connection is closed')
-    // The lists may have changed while it was set up.
-    const { remotePeer: peer, remoteAddress } = facts
-    const of = countedDirection(facts.direction)
+    const of = countedDirection(direction)
     const denied = this.#host.gate.refusalOf({ direction: of, peer, remoteAddress })
     if (denied !== undefined) throw denied
+  }
+
+  /** Charges a connection to the application's resource manager, and announces it. Throws the refusal. */
+  #admit({ muxed, facts, scope, signal, done }: Admitted): Connection {
     const charge = this.#host.admission?.chargeConnection(facts)
     if (charge instanceof Error) throw charge
-    if (signal.aborted) {
+    if (isAborted(signal)) {
       // Maybe by the manager, while it was asked.
       charge?.done()
       throw aborted(signal)
     }
-    this.#announce(muxed, facts, scope, charge, done)
+    return this.#announce(muxed, facts, scope, charge, done)
   }
 
   /** Adds a connection that a transport has dialled; `onConnection` is called before anybody else hears of it. */
@@ -151,48 +164,115 @@ export class AddedConnections implements MuxedConnections {
     { addr, signal }: { readonly addr: string; readonly signal: AbortSignal },
     onConnection: (connection: Connection) => void
   ): Promise<Connection> {
-    await this.#ask(conn, 'outbound', addr)
     return this.#opened(conn, 'outbound', addr, { peer, signal, onConnection })
   }
 
   /** Adds a connection that a remote has opened by a transport. */
   async accept(conn: TransportConn, remoteAddr: AddrLike | undefined): Promise<void> {
     try {
-      // Without hooks it is listed at once.
-      if (this.#host.gate.hooks !== undefined) await this.#ask(conn, 'inbound', remoteAddr)
-      this.#opened(conn, 'inbound', remoteAddr)
+      await this.#opened(conn, 'inbound', remoteAddr)
     } catch (err) {
       this.#host.debug('a connection of a transport was not accepted', err)
     }
   }
 
-  /** Asks the hooks about a connection of a transport, one after the other; closes it and throws if one refuses. */
-  async #ask(
+  /** Adds a connection of a transport, at once unless hooks are asked; or closes it, and throws or rejects. */
+  #opened(
     conn: TransportConn,
     direction: 'inbound' | 'outbound',
-    remoteAddr: AddrLike | undefined
-  ): Promise<void> {
-    const { gate } = this.#host
-    // One that is in use is refused without being asked about.
-    if (gate.hooks === undefined || added.has(conn)) return
-    let facts: ConnectionFacts
-    try {
-      facts = this.#factsOf(conn, direction, remoteAddr)
-    } catch (err) {
-      // A fault of the transport.
-      this.#refuse(conn, err as Error)
-      throw err
+    remoteAddr: AddrLike | undefined,
+    dial?: Dialled
+  ): Connection | Promise<Connection> {
+    const host = this.#host
+    let address = NO_ADDRESS
+    let scope: ConnManagementScope | undefined
+    const failed = (err: unknown): Error => {
+      scope?.done()
+      // The checks, the accounting and the gate throw errors.
+      const error = err as Error
+      if (error instanceof ResourceLimitExceededError) {
+        host.connectionRefused(error, address, direction)
+      } else {
+        host.upgradeFailed({ direction, address, stage: 'security', error })
+      }
+      this.#refuse(conn, error)
+      return error
     }
+    try {
+      if (isAborted(host.signal)) throw new StateError('the swarm is closed')
+      if (isAborted(dial?.signal)) throw aborted(dial.signal)
+      const facts = this.#factsOf(conn, direction, remoteAddr)
+      address = facts.remoteAddress
+      this.#assertOther(facts)
+      const { remotePeer } = facts
+      if (dial?.peer !== undefined && remotePeer !== dial.peer) {
+        throw new UnexpectedPeerError(`expected ${dial.peer}, found ${remotePeer}`)
+      }
+      this.#check(conn, facts)
+      scope = transient(facts, host.resourceManager)
+      if (host.gate.hooks !== undefined) {
+        return this.#ask(conn, facts, scope, dial).catch((err) => {
+          throw failed(err)
+        })
+      }
+      scope.setPeer(remotePeer)
+      return this.#admit({
+        muxed: conn,
+        facts,
+        scope,
+        signal: dial?.signal,
+        done: dial?.onConnection
+      })
+    } catch (err) {
+      throw failed(err)
+    }
+  }
+
+  /**
+   * Asks the hooks about a connection of a transport, one after the other, and adds it. Rejects with the refusal, and as
+   * soon as the dial is abandoned, the swarm closes or the time for the upgrade is over.
+   */
+  async #ask(
+    conn: TransportConn,
+    facts: ConnectionFacts,
+    scope: ConnManagementScope,
+    dial: Dialled | undefined
+  ): Promise<Connection> {
+    const { clock, engine, gate, options } = this.#host
+    const { inboundUpgradeTimeout, outboundUpgradeTimeout } = options.connections
     const { remotePeer: peer, localAddress, remoteAddress, security } = facts
-    const of = { direction, localAddress, remoteAddress }
-    const secured = { ...of, peer, security: security.security }
-    const denied =
-      (direction === 'inbound' && (await gate.ask('accept', { ...of, ...UNKNOWN }))) ||
-      (await gate.ask('secured', { ...secured, muxer: '' })) ||
-      (await gate.ask('upgraded', { ...secured, muxer: security.muxer }))
-    if (!denied) return
-    this.#refuse(conn, denied)
-    throw denied
+    const direction = countedDirection(facts.direction)
+    const isInbound = direction === 'inbound'
+    const ms = Math.min(isInbound ? inboundUpgradeTimeout : outboundUpgradeTimeout, TIMER_MS_MAX)
+    const ended = new AbortController()
+    const { signal } = ended
+    const release = onceGivenUp(engine, clock, dial?.signal, ms, (why) => {
+      const late = (): Error => new TimeoutError(`the upgrade took longer than ${ms} ms`)
+      ended.abort(why === 'late' ? late() : aborted(dial?.signal))
+    })
+    const ignoreClose = onceAborted(this.#host.signal, () => {
+      ended.abort(new StateError('the swarm is closed'))
+    })
+    const ask = async (stage: AskedStage, known: Partial<ConnectionText>): Promise<void> => {
+      const of = { direction, localAddress, remoteAddress, ...UNKNOWN, ...known }
+      const denied = await gate.ask(stage, of, signal)
+      if (denied !== undefined) throw denied
+    }
+    try {
+      // A dial that names its peer has a place of that peer from the start.
+      if (dial?.peer !== undefined) scope.setPeer(peer)
+      if (isInbound) await ask('accept', {})
+      await ask('secured', { peer, security: security.security })
+      if (dial?.peer === undefined) scope.setPeer(peer)
+      await ask('upgraded', { peer, security: security.security, muxer: security.muxer })
+      this.#check(conn, facts)
+      return this.#admit({ muxed: conn, facts, scope, signal, done: dial?.onConnection })
+    } catch (err) {
+      throw signal.aborted ? signal.reason : err
+    } finally {
+      release()
+      ignoreClose()
+    }
   }
 
   /** Returns the facts of a connection of a transport. Throws `InvalidParametersError`. */
@@ -204,38 +284,6 @@ export class AddedConnections implements MuxedConnections {
     const { remotePeer, localAddr, security, muxer } = conn
     const given = { remotePeer, remoteAddr, localAddr, security, muxer }
     return new AddedFacts(conn, direction, given)
-  }
-
-  /** Adds a connection of a transport, or closes it and throws. */
-  #opened(
-    conn: TransportConn,
-    direction: 'inbound' | 'outbound',
-    remoteAddr: AddrLike | undefined,
-    dial?: Dialled
-  ): Connection {
-    const host = this.#host
-    let address = NO_ADDRESS
-    try {
-      if (isAborted(host.signal)) throw new StateError('the swarm is closed')
-      if (added.has(conn)) throw new InvalidParametersError('the muxed connection is in use')
-      const facts = this.#factsOf(conn, direction, remoteAddr)
-      address = facts.remoteAddress
-      this.#assertOther(facts)
-      if (dial?.peer !== undefined && facts.remotePeer !== dial.peer) {
-        throw new UnexpectedPeerError(`expected ${dial.peer}, found ${facts.remotePeer}`)
-      }
-      return this.#add(conn, facts, undefined, dial)
-    } catch (err) {
-      // The checks, and the accounting, throw errors.
-      const error = err as Error
-      if (error instanceof ResourceLimitExceededError) {
-        host.connectionRefused(error, address, direction)
-      } else {
-        host.upgradeFailed({ direction, address, stage: 'security', error })
-      }
-      this.#refuse(conn, error)
-      throw error
-    }
   }
 
   #assertOther({ remotePeer }: ConnectionFacts): void {
@@ -304,13 +352,20 @@ function codeOf(error: Error): number {
   return isLimit ? ConnectionErrorCode.ResourceLimitExceeded : ConnectionErrorCode.NoError
 }
 
+/** Charges a connection without a peer to the native accounting; throws the refusal. */
+function transient(
+  { direction, remoteAddress }: ConnectionFacts,
+  manager: SwarmResourceManager
+): ConnManagementScope {
+  const endpoint = remoteAddress === NO_ADDRESS ? undefined : remoteAddress
+  return manager.openConnection(countedDirection(direction), false, endpoint)
+}
+
 /** Charges a connection to the native accounting; throws the refusal. */
 function charged(facts: ConnectionFacts, manager: SwarmResourceManager): ConnManagementScope {
-  const { direction, remoteAddress, remotePeer } = facts
-  const endpoint = remoteAddress === NO_ADDRESS ? undefined : remoteAddress
-  const scope = manager.openConnection(countedDirection(direction), false, endpoint)
+  const scope = transient(facts, manager)
   try {
-    scope.setPeer(remotePeer)
+    scope.setPeer(facts.remotePeer)
     return scope
   } catch (err) {
     scope.done()

@@ -97,7 +97,11 @@ impl Gate {
         let mut lists = NetworkLists::clone(&self.lists());
         let is_valid = edit(&mut lists);
         if is_valid {
-            *self.lists.lock() = Arc::new(lists);
+            let new = Arc::new(lists);
+            // The old ones may have 20 MB to free, for which no reader waits: the lock is released
+            // at the end of this statement.
+            let old = std::mem::replace(&mut *self.lists.lock(), new);
+            drop(old);
         }
         is_valid
     }
