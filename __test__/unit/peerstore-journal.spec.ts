@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava'
-import { ADDRESS_TTL_PERMANENT } from '../../ts/constants.ts'
+import { ADDRESS_TTL_PERMANENT, ADDRESS_TTL_RECENTLY_CONNECTED } from '../../ts/constants.ts'
 import { PeerstoreError, StateError } from '../../ts/errors.ts'
 import { makeIdentity } from '../../ts/identity/keys.ts'
 import type { Backend, StoredRecord } from '../../ts/peerstore/backend.ts'
@@ -60,7 +60,7 @@ function setUp(backend = new ScriptedBackend(), maxPeers = 100) {
   const logger = { debug: log, info: log, warn: log, error: log }
   const journal = new Journal(backend, store.table, SELF, logger)
   const add = (peer: string, port = 1): Promise<void> =>
-    store.addAddrs(peer, [at(port)], ADDRESS_TTL_PERMANENT)
+    store.addAddrs(peer, [at(port)], ADDRESS_TTL_RECENTLY_CONNECTED)
   return { backend, clock, store, journal, logged, add }
 }
 
@@ -228,9 +228,24 @@ test('a store with more peers than the bound loads the most recent ones and forg
   const { store, journal, clock } = setUp(backend, 4)
   clock.advance(20_000)
   await journal.open()
-  t.deepEqual(store.peers().map(String).sort(), [peers[0], ...peers.slice(-3)].sort())
+  t.deepEqual(store.peers().map(String).sort(), [peers[0], ...peers.slice(-4)].sort())
   await journal.close()
-  t.is(backend.records.size, 4)
+  t.is(backend.records.size, 5)
+})
+
+test('of more peers that the application keeps than the bound the most recent ones are loaded', async (t) => {
+  const backend = new ScriptedBackend()
+  const before = setUp(backend)
+  await before.journal.open()
+  const peers = Array.from({ length: 5 }, () => makeIdentity(undefined).peer)
+  for (const peer of peers) {
+    before.clock.advance(1_000)
+    await before.store.addAddrs(peer, [at(1)], ADDRESS_TTL_PERMANENT)
+  }
+  const { store, journal, logged } = setUp(backend, 2)
+  await journal.open()
+  t.deepEqual(store.peers().map(String).sort(), peers.slice(-2).sort())
+  t.regex(`${logged}`, /forgets the 3 least recent peers/)
 })
 
 // A162

@@ -277,8 +277,8 @@ test('a hundred thousand peers leave 10,000, and those that are connected or tag
   book.worked(connected, at(1))
   void store.setTags(tagged, new Map([['keep-alive', 50]]))
   book.worked(reached, at(2))
-  for (const peer of others) void store.addAddrs(peer, [at(3)], ADDRESS_TTL_PERMANENT)
-  t.is(store.peers().length, 10_000)
+  for (const peer of others) void store.addAddrs(peer, [at(3)], ADDRESS_TTL_RECENTLY_CONNECTED)
+  t.is(store.peers().length, 10_001)
   for (const peer of [connected, tagged, reached]) t.true(store.has(peer), peer)
   t.true(store.has(others.at(-1) ?? ''))
   t.deepEqual([...new TableBook(store.table).tags().keys()], [tagged])
@@ -295,8 +295,8 @@ test('peers without addresses are evicted first, then those never reached, the l
     string
   ]
   book.worked(one, at(1))
-  void store.addAddrs(two, [at(1)], ADDRESS_TTL_PERMANENT)
-  void store.put(three, 'key', Uint8Array.of(1))
+  void store.addAddrs(two, [at(1)], ADDRESS_TTL_TEMPORARY)
+  void store.setProtocols(three, ['/bare'])
   const known = (): string[] => store.peers().map(String)
   book.worked(four, at(1))
   t.deepEqual(known(), [one, two, four])
@@ -316,10 +316,74 @@ test('peers without addresses are evicted first, then those never reached, the l
 
 // A162
 test('peers that report as much as they can take no more memory than ordinary ones', (t) => {
-  const { store, book } = setUp(100)
+  const { store, book } = setUp(1_000)
   const protocols = Array.from({ length: 1_000 }, (_, index) => `/${'x'.repeat(70)}/${index}`)
   for (const peer of peers(1_000)) book.identified(peer, { publicKey: KEY, protocols })
-  t.true(store.peers().length <= 9, `${store.peers().length}`)
+  t.true(store.peers().length <= 90, `${store.peers().length}`)
+})
+
+// A162
+test('peers that the application keeps are not evicted by others, and bounded themselves', async (t) => {
+  const { store, book, addrs } = setUp(3)
+  const [one, two, three, four, ...strangers] = peers(50) as [string, string, string, string]
+  await store.addAddrs(one, [at(1)], ADDRESS_TTL_PERMANENT)
+  await store.put(two, 'nickname', Uint8Array.of(1))
+  await store.setTags(three, new Map([['keep-alive', 1]]))
+  for (const peer of strangers) {
+    book.worked(peer, at(1))
+    book.identified(peer, { publicKey: KEY, agentVersion: 'stranger', protocolVersion: '1' })
+  }
+  t.is(store.peers().length, 6)
+  t.deepEqual(
+    [one, two, three, four].map((peer) => store.has(peer)),
+    [true, true, true, false]
+  )
+  const refused = { instanceOf: PeerstoreLimitError, message: /^3 peers have/ }
+  await t.throwsAsync(store.addAddrs(four, [at(1)], ADDRESS_TTL_PERMANENT), refused)
+  await t.throwsAsync(store.setAddrs(four, [at(1)], ADDRESS_TTL_PERMANENT), refused)
+  await t.throwsAsync(store.put(four, 'nickname', Uint8Array.of(1)), refused)
+  await t.throwsAsync(store.setTags(four, new Map([['keep-alive', 1]])), refused)
+  t.false(store.has(four))
+  await store.addAddrs(four, [at(1)], ADDRESS_TTL_TEMPORARY)
+  await t.throwsAsync(
+    store.updateAddrs(four, ADDRESS_TTL_TEMPORARY, ADDRESS_TTL_PERMANENT),
+    refused
+  )
+  // More of those that it keeps, and another one in place of one.
+  await store.addAddrs(one, [at(2)], ADDRESS_TTL_PERMANENT)
+  await store.delete(two, 'nickname')
+  await store.updateAddrs(four, ADDRESS_TTL_TEMPORARY, ADDRESS_TTL_PERMANENT)
+  t.deepEqual(addrs(four), [at(1)])
+})
+
+// A162
+test('metadata beyond the memory of the peers that the application keeps is refused', async (t) => {
+  const { store } = setUp(100)
+  const value = new Uint8Array(60_000)
+  const stored: string[] = []
+  for (const peer of peers(100)) {
+    const err = await store.put(peer, 'key', value).catch((reason: unknown) => reason)
+    if (err === undefined) stored.push(peer)
+    else t.true(err instanceof PeerstoreLimitError, `${err}`)
+  }
+  t.is(stored.length, 21)
+  t.deepEqual(store.peers().map(String), stored)
+})
+
+// A162
+test('latencies are bounded by the number of peers', (t) => {
+  const { store } = setUp(10)
+  for (const peer of peers(100)) store.recordLatency(peer, 5)
+  t.is(store.peers().length, 10)
+})
+
+test('a write that resolves is not evicted by its own size, however small the store', async (t) => {
+  const { store, book } = setUp(1)
+  const [one, two] = peers(2) as [string, string]
+  book.worked(two, at(1))
+  const protocols = Array.from({ length: 1_024 }, (_, index) => `/${'x'.repeat(1_000)}/${index}`)
+  await store.setProtocols(one, protocols)
+  t.is(store.getProtocols(one).length, 1_024)
 })
 
 test('an address of a tagged peer that worked outlives its lifetime', async (t) => {

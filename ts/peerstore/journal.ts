@@ -216,17 +216,21 @@ export class Journal implements TableSink {
 
   /** Fills the table with entries, the least recent first. */
   #fill(entries: readonly PeerEntry[]): void {
-    let excess = entries.filter(({ isTagged }) => isTagged).length - this.#table.maxPeers
+    // These are not evicted, so their number is bounded here.
+    const excess = entries.filter(({ isKept }) => isKept).length - this.#table.maxPeers
+    let forgotten = 0
     for (const entry of entries) {
-      // Tagged peers are not evicted, so their number is bounded here.
-      if (entry.isTagged && excess > 0) {
-        entry.tags = undefined
-        entry.addresses.keepWorked(false)
-        excess -= 1
-      }
-      // All of it has expired.
+      // All of it has expired, or it is beyond the bound.
       if (entry.isEmpty) this.#marked.add(entry.peer)
-      else this.#table.load(merged(entry, this.#table.get(entry.peer)))
+      else if (entry.isKept && forgotten < excess) {
+        forgotten += 1
+        this.#marked.add(entry.peer)
+      } else this.#table.load(merged(entry, this.#table.get(entry.peer)))
+    }
+    if (forgotten > 0) {
+      this.#logger.warn(
+        `the peerstore forgets the ${forgotten} least recent peers with permanent addresses, metadata or tags: maxPeers is ${this.#table.maxPeers}`
+      )
     }
   }
 }

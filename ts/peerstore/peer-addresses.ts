@@ -63,6 +63,11 @@ export class PeerAddresses {
     return false
   }
 
+  get hasPermanent(): boolean {
+    for (const { ttl } of this.#known.values()) if (ttl === ADDRESS_TTL_PERMANENT) return true
+    return false
+  }
+
   /** Approximate bytes of memory. */
   get bytes(): number {
     let bytes = 0

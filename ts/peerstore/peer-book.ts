@@ -11,6 +11,7 @@ import {
   putTags,
   reportAddresses
 } from './changes.ts'
+import { AGENT_VERSION, PROTOCOL_VERSION } from './peer-entry.ts'
 import type { PeerTable } from './peer-table.ts'
 import type { PeerRecord } from './signed-record.ts'
 
@@ -48,10 +49,6 @@ export interface PeerBook {
   /** Called when the swarm has closed. */
   close(): void
 }
-
-/** Keys of metadata, as in go and js. */
-export const AGENT_VERSION = 'AgentVersion'
-export const PROTOCOL_VERSION = 'ProtocolVersion'
 
 /** Called for what is not stored. */
 type OnRefusal = (line: string, err?: unknown) => void

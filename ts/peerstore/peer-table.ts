@@ -14,6 +14,9 @@ export const PEERS_MAX = 10_000
  */
 const MEAN_BYTES_MAX = 6_700
 
+/** The least of that bound: more than what one peer may have, so that any write of one fits. */
+const BYTES_MIN = 1.25 * 1024 * 1024
+
 /** Interval of the removal of expired addresses, which are invisible before. */
 const SWEEP_MS = 60_000
 
@@ -33,6 +36,7 @@ export class PeerTable {
   readonly #ranks = Object.values(RANK).map(() => new Recency())
   /** Whoever is connected, known or not. Bounded by the connections. */
   readonly #connected = new Set<string>()
+  readonly #bytesMax: number
   #bytes = 0
   #timer: unknown
   #isClosed = false
@@ -41,6 +45,7 @@ export class PeerTable {
   constructor(clock: Clock, maxPeers = PEERS_MAX) {
     this.clock = clock
     this.maxPeers = maxPeers
+    this.#bytesMax = Math.max(maxPeers * MEAN_BYTES_MAX, BYTES_MIN)
   }
 
   /** Tells `sink` of the changes from here on. */
@@ -77,6 +82,23 @@ export class PeerTable {
     return entry
   }
 
+  /**
+   * Returns a message if the application cannot keep a peer, or `bytes` more of one. What it keeps is not evicted, so it has
+   * bounds of its own, equal to those of the other peers.
+   */
+  refusal(peer: string, bytes = 0): string | undefined {
+    const entry = this.#peers.get(peer)
+    const kept = this.#ranks[RANK.kept]
+    if (kept === undefined) return undefined
+    const isKept = entry?.rank === RANK.kept
+    if (!isKept && kept.size >= this.maxPeers) {
+      return `${kept.size} peers have permanent addresses, metadata or tags, and maxPeers is ${this.maxPeers}`
+    }
+    const total = kept.bytes + bytes + (isKept ? 0 : (entry?.bytes ?? 0))
+    if (total <= this.#bytesMax) return undefined
+    return `${total} bytes of peers with permanent addresses, metadata or tags exceed the limit of ${this.#bytesMax}`
+  }
+
   /** Makes a peer the most recent one of its rank; `hasChanged` if more than its place has to be stored. */
   touch(entry: PeerEntry, hasChanged: boolean): void {
     this.#ranks[entry.rank]?.touch(entry)
@@ -97,20 +119,20 @@ export class PeerTable {
    */
   settle(entry: PeerEntry): Promise<void> {
     if (entry.isEmpty) return this.delete(entry.peer)
-    this.place(entry)
+    this.#place(entry)
     const stored = this.#sink?.changed(entry) ?? DONE
-    this.#evict()
+    this.#evict(entry)
     return stored
   }
 
-  /** {@link settle} of an entry that comes from the store. */
+  /** {@link settle} of an entry whose change need not be stored. */
   load(entry: PeerEntry): void {
-    this.place(entry)
-    this.#evict()
+    this.#place(entry)
+    this.#evict(entry)
   }
 
   /** Lists an entry by its rank, and counts its memory. */
-  place(entry: PeerEntry): void {
+  #place(entry: PeerEntry): void {
     if (this.#peers.get(entry.peer) === entry) this.#unlist(entry)
     this.#peers.set(entry.peer, entry)
     entry.bytes = entry.measure()
@@ -161,13 +183,28 @@ export class PeerTable {
     this.#bytes -= entry.bytes
   }
 
-  #evict(): void {
-    while (this.#peers.size > this.maxPeers || this.#bytes > this.maxPeers * MEAN_BYTES_MAX) {
-      const [bare, unreached, reached] = this.#ranks
-      const stalest = bare?.first ?? unreached?.first ?? reached?.first
+  /** Evicts others than `settled`, whose write may be awaited. */
+  #evict(settled: PeerEntry): void {
+    while (this.#exceeds()) {
+      const stalest = this.#stalest(settled)
       if (stalest === undefined) return
       void this.delete(stalest.peer)
     }
+  }
+
+  /** Whether the peers that the application does not keep exceed their bounds. */
+  #exceeds(): boolean {
+    const { size = 0, bytes = 0 } = this.#ranks[RANK.kept] ?? {}
+    return this.#peers.size - size > this.maxPeers || this.#bytes - bytes > this.#bytesMax
+  }
+
+  #stalest(settled: PeerEntry): PeerEntry | undefined {
+    for (const rank of EVICTED) {
+      const first = this.#ranks[rank]?.first
+      const stalest = first === settled ? first.next : first
+      if (stalest !== undefined) return stalest
+    }
+    return undefined
   }
 
   /** Removes expired addresses, while there are any that expire. */
@@ -192,15 +229,22 @@ export class PeerTable {
   }
 }
 
+const EVICTED = [RANK.bare, RANK.unreached, RANK.reached]
+
 /** What a store in memory returns. */
 export const DONE: Promise<void> = Promise.resolve()
 
 /** A list of entries, the least recent first. Links in the entries cost less than a map at every dial. */
 class Recency {
   first: PeerEntry | undefined
+  /** Number of its entries, and their bytes. */
+  size = 0
+  bytes = 0
   #last: PeerEntry | undefined
 
   append(entry: PeerEntry): void {
+    this.size += 1
+    this.bytes += entry.bytes
     entry.previous = this.#last
     entry.next = undefined
     if (this.#last === undefined) this.first = entry
@@ -209,6 +253,8 @@ class Recency {
   }
 
   remove(entry: PeerEntry): void {
+    this.size -= 1
+    this.bytes -= entry.bytes
     if (entry.previous === undefined) this.first = entry.next
     else entry.previous.next = entry.next
     if (entry.next === undefined) this.#last = entry.previous

@@ -5,7 +5,8 @@ import {
   ADDRESS_TTL_TEMPORARY
 } from '../constants.ts'
 import type { ParsedAddress } from '../identity/parsed-address.ts'
-import { AGENT_VERSION, type PeerBook, type PeerReport, PROTOCOL_VERSION } from './peer-book.ts'
+import type { PeerBook, PeerReport } from './peer-book.ts'
+import { AGENT_VERSION, PROTOCOL_VERSION } from './peer-entry.ts'
 import type { PeerstoreLike } from './peerstore.ts'
 
 /** {@link PeerBook} over a replacement. What it throws, or rejects with, is reported and has no other effect. */
