@@ -1044,7 +1044,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     else {
       this.#hasClosed = true
       this.endEvents()
-      this.#closePeerstore().then(resolve, reject)
+      this.#closePeerstore(drainTimeout).then(resolve, reject)
     }
     return promise
   }
@@ -1065,7 +1065,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     await this.#host.close(shutdown.left)
     await this.#upgrader?.closed(shutdown.left)
     await shutdown.within(custom)
-    await this.#closePeerstore()
+    await this.#closePeerstore(shutdown.left)
     this.#registrar.detach()
     this.#listeners.closed()
     this.#tags.close()
@@ -1093,8 +1093,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /** Stores what the end of the connections has changed, and ends the timer of the peerstore. */
-  async #closePeerstore(): Promise<void> {
-    await this.#storage?.close()
+  async #closePeerstore(timeoutMs: number): Promise<void> {
+    await this.#storage?.close(timeoutMs)
     this.#book.close()
   }
 

@@ -92,8 +92,8 @@ export function makePeerstore(
 export interface PeerstoreStorage {
   /** Loads what is stored. */
   open(): Promise<void>
-  /** Stores what is pending; never rejects. */
-  close(): Promise<void>
+  /** Stores what is pending, for `ms` and some seconds at most; never rejects. */
+  close(ms: number): Promise<void>
 }
 
 /** @internal Returns what persists the peerstore of a swarm; undefined if nothing does. */

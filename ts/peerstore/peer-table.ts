@@ -23,7 +23,8 @@ const SWEEP_MS = 60_000
 /** Told of every change of an entry. It handles the rejections of what it returns. */
 export interface TableSink {
   changed(entry: PeerEntry): Promise<void>
-  deleted(peer: string): Promise<void>
+  /** The application has removed a peer, which need not be one of the table; or it was evicted, or all of it has expired. */
+  deleted(peer: string, isEvicted: boolean): Promise<void>
   /** Called when the application awaits one of these promises. */
   urge(): void
 }
@@ -143,12 +144,13 @@ export class PeerTable {
   }
 
   /** Removes a peer. Resolves when that is durable. */
-  delete(peer: string): Promise<void> {
+  delete(peer: string, isEvicted = false): Promise<void> {
     const entry = this.#peers.get(peer)
-    if (entry === undefined) return DONE
-    this.#unlist(entry)
-    this.#peers.delete(peer)
-    return this.#sink?.deleted(peer) ?? DONE
+    if (entry !== undefined) {
+      this.#unlist(entry)
+      this.#peers.delete(peer)
+    }
+    return this.#sink?.deleted(peer, isEvicted) ?? DONE
   }
 
   /** Records that a peer has its first connection, or that its last one has ended. */
@@ -188,7 +190,7 @@ export class PeerTable {
     while (this.#exceeds()) {
       const stalest = this.#stalest(settled)
       if (stalest === undefined) return
-      void this.delete(stalest.peer)
+      void this.delete(stalest.peer, true)
     }
   }
 
@@ -216,7 +218,7 @@ export class PeerTable {
       if (entry.addresses.sweep(now)) {
         // A record of no address is of no use, as in go.
         if (entry.addresses.size === 0) entry.record = undefined
-        void this.settle(entry)
+        void (entry.isEmpty ? this.delete(entry.peer, true) : this.settle(entry))
       }
       expires ||= entry.addresses.expires
     }
