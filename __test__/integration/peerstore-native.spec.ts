@@ -16,6 +16,7 @@ import {
   PeerstoreLockedError,
   Swarm
 } from '../../ts/index.ts'
+import { NativeBackend } from '../../ts/peerstore/native-backend.ts'
 import { program } from '../support/cli.ts'
 import { createNode } from '../support/pair.ts'
 
@@ -128,6 +129,47 @@ test('a file of another kind, or a damaged one, is refused and left as it is', a
     t.false(swarm.isStarted())
     t.deepEqual(await readFile(path), damaged)
   }
+})
+
+test('a file is read to its end whatever its keys', async (t) => {
+  const path = await newPath(t)
+  await createNode(t)
+  const store = new NativeBackend(path, () => {})
+  await store.open()
+  await store.commit(
+    new Map([
+      ['ÿa', Uint8Array.of(1)],
+      ['ÿb', undefined]
+    ])
+  )
+  const pages: string[] = []
+  for await (const page of store.load()) for (const [key] of page) pages.push(key)
+  t.deepEqual(pages, ['ÿa'], 'the end is reached after a key that is not ASCII')
+  await store.close()
+})
+
+test('an empty file, and what is no file, are refused by that name', async (t) => {
+  const path = await newPath(t)
+  await mkdir(join(path, '..'))
+  await writeFile(path, '')
+  await t.throwsAsync(createSwarm({ peerstore: { path } }), {
+    instanceOf: PeerstoreCorruptError,
+    message: /the file is empty/
+  })
+})
+
+test('a damaged file prints nothing', async (t) => {
+  const path = await newPath(t)
+  const swarm = await createNode(t, { peerstore: { path } })
+  await swarm.peerstore.put(PEER, 'key', new Uint8Array(60_000).fill(7))
+  await swarm.close()
+  const damaged = await readFile(path)
+  damaged.fill(0xa5, 4_096)
+  await writeFile(path, damaged)
+  const { code, err } = await program(process.execPath, ['--no-warnings', WRITER, path])
+  t.is(code, 1)
+  t.regex(err, /ERR_PEERSTORE_CORRUPT/)
+  t.notRegex(err, /panicked|backtrace/)
 })
 
 test('a place that cannot be written is an error of the start', async (t) => {
