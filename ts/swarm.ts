@@ -375,6 +375,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * fails, rejects with its error and closes the swarm.
    *
    * @throws {@link StateError} if the swarm is closed.
+   * @throws {@link InvalidParametersError} if another swarm that runs uses the same {@link Peerstore}.
    * @throws {@link PeerstoreError} if the peerstore cannot be opened; a {@link PeerstoreLockedError} if it is open elsewhere,
    * a {@link PeerstoreCorruptError} if its file is damaged.
    */
@@ -387,6 +388,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   async #start(): Promise<void> {
     try {
       this.#phase = 'starting'
+      this.#book.open()
       this.#host.start()
       if (this.#storage !== undefined) {
         await this.#storage.open()

@@ -236,7 +236,7 @@ test('a failed commit is repeated without another write', async (t) => {
   await turn()
   t.deepEqual([...backend.records.keys()], [ONE])
   await journal.close(0)
-  store.table.close()
+  store.table.close(store)
   t.is(clock.timers, 0)
 })
 
@@ -276,7 +276,7 @@ test('a close does not wait for ever for storage that hangs: it rejects the writ
   clock.advance(1)
   await Promise.all([closing, rejected])
   t.regex(`${logged}`, /did not close in time/)
-  store.table.close()
+  store.table.close(store)
   t.is(clock.timers, 0)
 })
 

@@ -7,8 +7,11 @@ import {
 } from '../../ts/constants.ts'
 import { InvalidParametersError, InvalidRecordError, PeerstoreLimitError } from '../../ts/errors.ts'
 import { makeIdentity } from '../../ts/identity/keys.ts'
+import { decodePeer, encodePeer } from '../../ts/peerstore/codec.ts'
 import { TableBook } from '../../ts/peerstore/peer-book.ts'
+import type { PeerEntry } from '../../ts/peerstore/peer-entry.ts'
 import { Peerstore } from '../../ts/peerstore/peerstore.ts'
+import { ReplacedBook } from '../../ts/peerstore/replaced-book.ts'
 import { openPeerRecord, signPeerRecord } from '../../ts/peerstore/signed-record.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -404,6 +407,7 @@ test('a store keeps no timer once its swarm has closed, whatever is written then
   const clock = new FakeClock()
   const store = new Peerstore({ clock })
   const book = new TableBook(store.table)
+  book.open()
   void store.addAddrs(PEER, ['/ip4/192.0.2.1/tcp/1'], 1_000)
   t.is(clock.timers, 1)
   book.close()
@@ -413,8 +417,61 @@ test('a store keeps no timer once its swarm has closed, whatever is written then
   clock.advance(1_000)
   t.deepEqual(store.addrs(PEER), [])
   // Another swarm takes it over.
-  new TableBook(store.table)
+  const other = new TableBook(store.table)
+  other.open()
   void store.addAddrs(PEER, ['/ip4/192.0.2.1/tcp/3'], 1_000)
-  t.is(clock.timers, 1)
   book.close()
+  t.is(clock.timers, 1, 'the first one has no more say')
+  other.close()
+  t.is(clock.timers, 0)
+})
+
+test('a lifetime that the application has given is not shortened by a connection', async (t) => {
+  const { clock, store, book, addrs } = setUp()
+  const week = 7 * 24 * 3_600_000
+  await store.addAddrs(PEER, [at(1), at(2)], week)
+  book.connected(PEER)
+  book.worked(PEER, at(1))
+  book.identified(PEER, { publicKey: KEY, listenAddrs: [at(2), at(3)] })
+  await store.addAddrs(PEER, [at(4)], week)
+  book.identified(PEER, { publicKey: KEY, listenAddrs: [at(4)] })
+  const reread = decodePeer(
+    PEER,
+    encodePeer(store.table.get(PEER) as PeerEntry, clock.now()),
+    clock.now()
+  )
+  book.disconnected(PEER)
+  clock.advance(week - 1)
+  t.deepEqual(addrs().sort(), [at(1), at(2), at(4)])
+  t.deepEqual(reread.addresses.texts(clock).sort(), [at(1), at(2), at(4)], 'nor by a crash')
+  clock.advance(1)
+  t.deepEqual(addrs(), [])
+  // It counts from when it was given: 15 minutes remain at least.
+  await store.addAddrs(PEER, [at(1)], week)
+  book.connected(PEER)
+  book.worked(PEER, at(1))
+  clock.advance(week)
+  book.disconnected(PEER)
+  clock.advance(ADDRESS_TTL_RECENTLY_CONNECTED - 1)
+  t.deepEqual(addrs(), [at(1)])
+  clock.advance(1)
+  t.deepEqual(addrs(), [])
+})
+
+test('a key of metadata that would be stored as another one is refused', (t) => {
+  const { store } = setUp()
+  t.throws(() => store.put(PEER, 'a\ud800', Uint8Array.of(1)), {
+    instanceOf: InvalidParametersError
+  })
+})
+
+test('a malformed value of a peerstore of the application loses the tags of its peer alone', async (t) => {
+  const store = new Peerstore()
+  const [one, two] = peers(2) as [string, string]
+  await store.put(one, 'ferroswarm/tags', Buffer.from('{'))
+  await store.put(two, 'ferroswarm/tags', Buffer.from('{"keep-alive":1}'))
+  const errors: unknown[] = []
+  const book = new ReplacedBook(store, (err) => void errors.push(err))
+  t.deepEqual([...book.tags()], [[two, new Map([['keep-alive', 1]])]])
+  t.is(errors.length, 1)
 })

@@ -69,7 +69,8 @@ export function reportAddresses(
   const reported = ofPeer(entry.peer, texts.map(parseAddress))
   const kept = new Set(reported.map(({ text }) => text))
   addresses.remove(
-    ({ text, ttl, quality }) => quality !== WORKED && REPORTED.has(ttl) && !kept.has(text)
+    ({ text, ttl, quality, own }) =>
+      quality !== WORKED && own === undefined && REPORTED.has(ttl) && !kept.has(text)
   )
   const ttl = table.isConnected(entry.peer) ? ADDRESS_TTL_CONNECTED : ADDRESS_TTL_RECENTLY_CONNECTED
   for (const address of reported) {

@@ -114,7 +114,10 @@ export function bookOf(
   debug: (line: string, err?: unknown) => void,
   onFailure: OnFailure
 ): PeerBook {
-  if (store instanceof Peerstore) return new TableBook(store.table, debug)
+  // A class that extends it may override calls, which are then made.
+  if (store instanceof Peerstore && Object.getPrototypeOf(store) === Peerstore.prototype) {
+    return new TableBook(store.table, debug)
+  }
   const { ReplacedBook } = loadReplacedBook()
   return new ReplacedBook(store, (err) => onFailure(err, store, 'the peerstore failed'))
 }

@@ -41,6 +41,8 @@ export class PeerTable {
   #bytes = 0
   #timer: unknown
   #isClosed = false
+  /** The swarm that runs with it. */
+  #user: object | undefined
   #sink: TableSink | undefined
 
   constructor(clock: Clock, maxPeers = PEERS_MAX) {
@@ -167,13 +169,18 @@ export class PeerTable {
     return this.#connected.has(peer)
   }
 
-  /** Takes up the work for a swarm, maybe after an earlier one. */
-  open(): void {
+  /** Takes up the work for a swarm, maybe after an earlier one. Returns whether no other one uses it. */
+  open(user: object): boolean {
+    if (this.#user !== undefined) return false
+    this.#user = user
     this.#isClosed = false
+    return true
   }
 
   /** Ends the timer, also for writes to come: addresses that have expired are not returned in any case. */
-  close(): void {
+  close(user: object): void {
+    if (this.#user !== undefined && this.#user !== user) return
+    this.#user = undefined
     this.#isClosed = true
     this.clock.clearTimer(this.#timer)
     this.#timer = undefined

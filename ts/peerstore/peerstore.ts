@@ -480,6 +480,11 @@ function areProtocols(protocols: unknown): asserts protocols is readonly string[
 }
 
 function aKey(value: unknown, name: string): void {
-  if (typeof value === 'string' && value.length > 0 && value.length <= KEY_LENGTH_MAX) return
-  throw misuse(name, `a string of 1 to ${KEY_LENGTH_MAX} characters`, value)
+  const isKey =
+    typeof value === 'string' &&
+    value.length > 0 &&
+    value.length <= KEY_LENGTH_MAX &&
+    // A lone surrogate is stored as another character.
+    value.isWellFormed()
+  if (!isKey) throw misuse(name, `a well-formed string of 1 to ${KEY_LENGTH_MAX} characters`, value)
 }

@@ -1,4 +1,5 @@
 /** The swarm's use of a peerstore of the application, by its public calls and in the order of go-libp2p. */
+import type { PeerId } from '@libp2p/interface'
 import {
   ADDRESS_TTL_CONNECTED,
   ADDRESS_TTL_RECENTLY_CONNECTED,
@@ -19,6 +20,8 @@ export class ReplacedBook implements PeerBook {
     this.#store = store
     this.#failed = failed
   }
+
+  open(): void {}
 
   addressesOf(peer: string): string[] {
     try {
@@ -89,15 +92,24 @@ export class ReplacedBook implements PeerBook {
 
   tags(): ReadonlyMap<string, ReadonlyMap<string, number>> {
     const tagged = new Map<string, ReadonlyMap<string, number>>()
-    try {
-      for (const peer of this.#store.peers()) {
+    for (const peer of this.#peers()) {
+      try {
         const bytes = this.#store.get(peer, TAGS_KEY)
         if (bytes !== undefined) tagged.set(peer.toString(), tagsOf(bytes))
+      } catch (err) {
+        this.#failed(err)
       }
-    } catch (err) {
-      this.#failed(err)
     }
     return tagged
+  }
+
+  #peers(): PeerId[] {
+    try {
+      return this.#store.peers()
+    } catch (err) {
+      this.#failed(err)
+      return []
+    }
   }
 
   #ttlOf(peer: string): number {
