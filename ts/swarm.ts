@@ -375,6 +375,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * fails, rejects with its error and closes the swarm.
    *
    * @throws {@link StateError} if the swarm is closed.
+   * @throws {@link InvalidParametersError} if another swarm that runs uses the same {@link Peerstore}.
    * @throws {@link PeerstoreError} if the peerstore cannot be opened; a {@link PeerstoreLockedError} if it is open elsewhere,
    * a {@link PeerstoreCorruptError} if its file is damaged.
    */
@@ -387,6 +388,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   async #start(): Promise<void> {
     try {
       this.#phase = 'starting'
+      this.#book.open()
       this.#host.start()
       if (this.#storage !== undefined) {
         await this.#storage.open()
@@ -1044,7 +1046,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     else {
       this.#hasClosed = true
       this.endEvents()
-      this.#closePeerstore().then(resolve, reject)
+      this.#closePeerstore(drainTimeout).then(resolve, reject)
     }
     return promise
   }
@@ -1065,7 +1067,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     await this.#host.close(shutdown.left)
     await this.#upgrader?.closed(shutdown.left)
     await shutdown.within(custom)
-    await this.#closePeerstore()
+    await this.#closePeerstore(shutdown.left)
     this.#registrar.detach()
     this.#listeners.closed()
     this.#tags.close()
@@ -1093,8 +1095,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /** Stores what the end of the connections has changed, and ends the timer of the peerstore. */
-  async #closePeerstore(): Promise<void> {
-    await this.#storage?.close()
+  async #closePeerstore(timeoutMs: number): Promise<void> {
+    await this.#storage?.close(timeoutMs)
     this.#book.close()
   }
 

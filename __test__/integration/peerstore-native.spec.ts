@@ -16,6 +16,7 @@ import {
   PeerstoreLockedError,
   Swarm
 } from '../../ts/index.ts'
+import { NativeBackend } from '../../ts/peerstore/native-backend.ts'
 import { program } from '../support/cli.ts'
 import { createNode } from '../support/pair.ts'
 
@@ -130,6 +131,47 @@ test('a file of another kind, or a damaged one, is refused and left as it is', a
   }
 })
 
+test('a file is read to its end whatever its keys', async (t) => {
+  const path = await newPath(t)
+  await createNode(t)
+  const store = new NativeBackend(path, () => {})
+  await store.open()
+  await store.commit(
+    new Map([
+      ['ÿa', Uint8Array.of(1)],
+      ['ÿb', undefined]
+    ])
+  )
+  const pages: string[] = []
+  for await (const page of store.load()) for (const [key] of page) pages.push(key)
+  t.deepEqual(pages, ['ÿa'], 'the end is reached after a key that is not ASCII')
+  await store.close()
+})
+
+test('an empty file, and what is no file, are refused by that name', async (t) => {
+  const path = await newPath(t)
+  await mkdir(join(path, '..'))
+  await writeFile(path, '')
+  await t.throwsAsync(createSwarm({ peerstore: { path } }), {
+    instanceOf: PeerstoreCorruptError,
+    message: /the file is empty/
+  })
+})
+
+test('a damaged file prints nothing', async (t) => {
+  const path = await newPath(t)
+  const swarm = await createNode(t, { peerstore: { path } })
+  await swarm.peerstore.put(PEER, 'key', new Uint8Array(60_000).fill(7))
+  await swarm.close()
+  const damaged = await readFile(path)
+  damaged.fill(0xa5, 4_096)
+  await writeFile(path, damaged)
+  const { code, err } = await program(process.execPath, ['--no-warnings', WRITER, path])
+  t.is(code, 1)
+  t.regex(err, /ERR_PEERSTORE_CORRUPT/)
+  t.notRegex(err, /panicked|backtrace/)
+})
+
 test('a place that cannot be written is an error of the start', async (t) => {
   const path = await newPath(t)
   await mkdir(path, { recursive: true })
@@ -139,16 +181,16 @@ test('a place that cannot be written is an error of the start', async (t) => {
   })
 })
 
-test('writes before the start are stored by it, and a close before it rejects them', async (t) => {
+test('writes before the start resolve, and are stored by it; after a close they reject', async (t) => {
   const path = await newPath(t)
   const early = new Swarm({ peerstore: { path } })
-  const write = early.peerstore.put(PEER, 'key', Uint8Array.of(1))
+  await early.peerstore.put(PEER, 'key', Uint8Array.of(1))
   await early.start()
-  await write
   await early.close()
   const never = new Swarm({ peerstore: { path } })
+  await never.close()
   const lost = never.peerstore.put(PEER, 'other', Uint8Array.of(1))
-  await Promise.all([t.throwsAsync(lost, { message: 'the peerstore is closed' }), never.close()])
+  await t.throwsAsync(lost, { message: 'the peerstore is closed' })
   const { peerstore } = await createNode(t, { peerstore: { path } })
   t.true(peerstore.get(PEER, 'key') !== undefined)
   t.is(peerstore.get(PEER, 'other'), undefined)

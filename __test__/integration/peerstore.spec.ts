@@ -130,3 +130,30 @@ test('an option of the peerstore that is invalid or unknown is refused', async (
   const { peerstore } = await createNode(t, { peerstore: { maxPeers: 1 } })
   t.true(peerstore instanceof Peerstore)
 })
+
+test('the calls of a class that extends the peerstore are made', async (t) => {
+  const added: string[] = []
+  class Recorded extends Peerstore {
+    override addAddrs(...args: Parameters<Peerstore['addAddrs']>): Promise<void> {
+      added.push(`${args[0]}`)
+      return super.addAddrs(...args)
+    }
+  }
+  const [dialer, listener] = await Promise.all([
+    createNode(t, { peerstore: new Recorded() }),
+    createNode(t)
+  ])
+  await listener.listen(LOCAL)
+  await dialer.dialPeer(listener.peerId, { addresses: listener.getListenAddrs() })
+  t.true(added.includes(`${listener.peerId}`))
+})
+
+test('one peerstore serves one swarm at a time', async (t) => {
+  const peerstore = new Peerstore()
+  const first = await createNode(t, { peerstore })
+  const refused = { instanceOf: InvalidParametersError, message: /in use by another swarm/ }
+  await t.throwsAsync(createSwarm({ peerstore }), refused)
+  await t.throwsAsync(createSwarm({ peerstore }), refused, 'the refusal leaves it to the first')
+  await first.close()
+  await createNode(t, { peerstore })
+})

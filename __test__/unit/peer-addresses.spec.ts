@@ -1,5 +1,5 @@
 import test from 'ava'
-import { ADDRESS_TTL_PERMANENT } from '../../ts/constants.ts'
+import { ADDRESS_TTL_RECENTLY_CONNECTED } from '../../ts/constants.ts'
 import { TableBook } from '../../ts/peerstore/peer-book.ts'
 import { Peerstore } from '../../ts/peerstore/peerstore.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -18,7 +18,7 @@ class Book extends TableBook {
   }
 
   add(peer: string, addrs: readonly string[]): void {
-    void this.store.addAddrs(peer, addrs, ADDRESS_TTL_PERMANENT)
+    void this.store.addAddrs(peer, addrs, ADDRESS_TTL_RECENTLY_CONNECTED)
   }
 }
 

@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava'
-import { ADDRESS_TTL_PERMANENT } from '../../ts/constants.ts'
+import { ADDRESS_TTL_PERMANENT, ADDRESS_TTL_RECENTLY_CONNECTED } from '../../ts/constants.ts'
 import { PeerstoreError, StateError } from '../../ts/errors.ts'
 import { makeIdentity } from '../../ts/identity/keys.ts'
 import type { Backend, StoredRecord } from '../../ts/peerstore/backend.ts'
@@ -60,7 +60,7 @@ function setUp(backend = new ScriptedBackend(), maxPeers = 100) {
   const logger = { debug: log, info: log, warn: log, error: log }
   const journal = new Journal(backend, store.table, SELF, logger)
   const add = (peer: string, port = 1): Promise<void> =>
-    store.addAddrs(peer, [at(port)], ADDRESS_TTL_PERMANENT)
+    store.addAddrs(peer, [at(port)], ADDRESS_TTL_RECENTLY_CONNECTED)
   return { backend, clock, store, journal, logged, add }
 }
 
@@ -144,7 +144,7 @@ test('writes before the store is opened are kept, merged with what it has, and s
   await before.add(ONE, 1)
   await before.store.setProtocols(ONE, ['/stored'])
   await before.store.put(ONE, 'stored', Uint8Array.of(1))
-  await before.journal.close()
+  await before.journal.close(0)
   const { store, journal, add } = setUp(backend)
   t.deepEqual(store.addrs(ONE), [])
   const early = Promise.all([add(ONE, 2), store.put(ONE, 'early', Uint8Array.of(2))])
@@ -174,18 +174,110 @@ test('the close stores what is pending; writes after it reject', async (t) => {
   const { backend, journal, add } = setUp()
   await journal.open()
   const last = add(ONE)
-  await journal.close()
+  await journal.close(0)
   await last
   t.deepEqual([...backend.records.keys()], [ONE])
   t.deepEqual(backend.log, ['open', 'close'])
   await t.throwsAsync(add(TWO), { instanceOf: StateError })
 })
 
-test('writes to a store that is closed before it was opened reject', async (t) => {
-  const { backend, journal, add } = setUp()
-  const early = add(ONE)
-  await Promise.all([t.throwsAsync(early, { instanceOf: StateError }), journal.close()])
+test('writes to a store that is never opened are lost with a warning, and those after its close reject', async (t) => {
+  const { backend, journal, logged, add } = setUp()
+  await add(ONE)
+  await journal.close(0)
   t.deepEqual(backend.log, [])
+  t.deepEqual(logged, ['the peerstore was never open: 1 peers are not stored'])
+  await t.throwsAsync(add(ONE), { instanceOf: StateError })
+})
+
+test('writes that are awaited before the store is opened are durable once it is open', async (t) => {
+  const { backend, store, journal, add } = setUp()
+  await add(ONE)
+  await store.put(ONE, 'key', Uint8Array.of(1))
+  t.deepEqual(backend.log, [])
+  await journal.open()
+  t.deepEqual([...backend.records.keys()], [ONE])
+  t.deepEqual(backend.commits, [[ONE]])
+})
+
+test('a peer that is removed before the store is opened is removed from it', async (t) => {
+  const backend = new ScriptedBackend()
+  const before = setUp(backend)
+  await before.journal.open()
+  await Promise.all([before.add(ONE, 1), before.add(TWO, 1)])
+  await before.journal.close(0)
+  const { store, journal, add } = setUp(backend)
+  await Promise.all([store.removePeer(ONE), store.removePeer(TWO)])
+  await add(TWO, 2)
+  await journal.open()
+  t.deepEqual(store.peers().map(String), [TWO])
+  t.deepEqual(store.addrs(TWO).map(String), [at(2)], 'and not merged with what was removed')
+  t.deepEqual([...backend.records.keys()], [TWO])
+})
+
+test('a failed commit is repeated without another write', async (t) => {
+  const { backend, clock, store, journal, add } = setUp()
+  await journal.open()
+  backend.isManual = true
+  const failing = add(ONE)
+  await turn()
+  for (const attempt of [0, 1]) {
+    backend.ends[attempt]?.(new PeerstoreError('the disk is full'))
+    if (attempt === 0) await t.throwsAsync(failing)
+    await turn()
+    clock.advance(9_999)
+    await turn()
+    t.is(backend.commits.length, attempt + 1)
+    clock.advance(1)
+    await turn()
+    t.deepEqual(backend.commits[attempt + 1], [ONE])
+  }
+  backend.ends[2]?.()
+  await turn()
+  t.deepEqual([...backend.records.keys()], [ONE])
+  await journal.close(0)
+  store.table.close(store)
+  t.is(clock.timers, 0)
+})
+
+test('a peer is removed that a commit has stored although it failed', async (t) => {
+  const { backend, store, journal, add } = setUp()
+  await journal.open()
+  const { commit } = backend
+  backend.commit = async (changes) => {
+    await commit.call(backend, changes)
+    throw new PeerstoreError('no answer')
+  }
+  await t.throwsAsync(add(ONE))
+  t.true(backend.records.has(ONE))
+  await t.throwsAsync(store.removePeer(ONE), { message: 'no answer' })
+  await t.throwsAsync(add(TWO))
+  backend.commit = commit
+  await store.removePeer(TWO)
+  t.deepEqual([...backend.records.keys()], [])
+})
+
+test('a close does not wait for ever for storage that hangs: it rejects the writes and is logged', async (t) => {
+  const { backend, clock, store, journal, logged, add } = setUp()
+  await journal.open()
+  backend.isManual = true
+  const committing = add(ONE)
+  await turn()
+  const gathered = add(TWO)
+  const refused = { instanceOf: PeerstoreError, message: /closed before its storage/ }
+  const rejected = Promise.all([
+    t.throwsAsync(committing, refused),
+    t.throwsAsync(gathered, refused)
+  ])
+  const closing = journal.close(1_000)
+  clock.advance(5_999)
+  await turn()
+  t.deepEqual(logged, [])
+  clock.advance(1)
+  await Promise.all([closing, rejected])
+  t.regex(`${logged}`, /did not close in time/)
+  store.table.close(store)
+  t.is(clock.timers, 0)
 })
 
 test('damaged records are skipped and reported, the others are loaded', async (t) => {
@@ -228,9 +320,24 @@ test('a store with more peers than the bound loads the most recent ones and forg
   const { store, journal, clock } = setUp(backend, 4)
   clock.advance(20_000)
   await journal.open()
-  t.deepEqual(store.peers().map(String).sort(), [peers[0], ...peers.slice(-3)].sort())
-  await journal.close()
-  t.is(backend.records.size, 4)
+  t.deepEqual(store.peers().map(String).sort(), [peers[0], ...peers.slice(-4)].sort())
+  await journal.close(0)
+  t.is(backend.records.size, 5)
+})
+
+test('of more peers that the application keeps than the bound the most recent ones are loaded', async (t) => {
+  const backend = new ScriptedBackend()
+  const before = setUp(backend)
+  await before.journal.open()
+  const peers = Array.from({ length: 5 }, () => makeIdentity(undefined).peer)
+  for (const peer of peers) {
+    before.clock.advance(1_000)
+    await before.store.addAddrs(peer, [at(1)], ADDRESS_TTL_PERMANENT)
+  }
+  const { store, journal, logged } = setUp(backend, 2)
+  await journal.open()
+  t.deepEqual(store.peers().map(String).sort(), peers.slice(-2).sort())
+  t.regex(`${logged}`, /forgets the 3 least recent peers/)
 })
 
 // A162

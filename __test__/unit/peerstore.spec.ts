@@ -7,8 +7,11 @@ import {
 } from '../../ts/constants.ts'
 import { InvalidParametersError, InvalidRecordError, PeerstoreLimitError } from '../../ts/errors.ts'
 import { makeIdentity } from '../../ts/identity/keys.ts'
+import { decodePeer, encodePeer } from '../../ts/peerstore/codec.ts'
 import { TableBook } from '../../ts/peerstore/peer-book.ts'
+import type { PeerEntry } from '../../ts/peerstore/peer-entry.ts'
 import { Peerstore } from '../../ts/peerstore/peerstore.ts'
+import { ReplacedBook } from '../../ts/peerstore/replaced-book.ts'
 import { openPeerRecord, signPeerRecord } from '../../ts/peerstore/signed-record.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -277,8 +280,8 @@ test('a hundred thousand peers leave 10,000, and those that are connected or tag
   book.worked(connected, at(1))
   void store.setTags(tagged, new Map([['keep-alive', 50]]))
   book.worked(reached, at(2))
-  for (const peer of others) void store.addAddrs(peer, [at(3)], ADDRESS_TTL_PERMANENT)
-  t.is(store.peers().length, 10_000)
+  for (const peer of others) void store.addAddrs(peer, [at(3)], ADDRESS_TTL_RECENTLY_CONNECTED)
+  t.is(store.peers().length, 10_001)
   for (const peer of [connected, tagged, reached]) t.true(store.has(peer), peer)
   t.true(store.has(others.at(-1) ?? ''))
   t.deepEqual([...new TableBook(store.table).tags().keys()], [tagged])
@@ -295,8 +298,8 @@ test('peers without addresses are evicted first, then those never reached, the l
     string
   ]
   book.worked(one, at(1))
-  void store.addAddrs(two, [at(1)], ADDRESS_TTL_PERMANENT)
-  void store.put(three, 'key', Uint8Array.of(1))
+  void store.addAddrs(two, [at(1)], ADDRESS_TTL_TEMPORARY)
+  void store.setProtocols(three, ['/bare'])
   const known = (): string[] => store.peers().map(String)
   book.worked(four, at(1))
   t.deepEqual(known(), [one, two, four])
@@ -316,10 +319,74 @@ test('peers without addresses are evicted first, then those never reached, the l
 
 // A162
 test('peers that report as much as they can take no more memory than ordinary ones', (t) => {
-  const { store, book } = setUp(100)
+  const { store, book } = setUp(1_000)
   const protocols = Array.from({ length: 1_000 }, (_, index) => `/${'x'.repeat(70)}/${index}`)
   for (const peer of peers(1_000)) book.identified(peer, { publicKey: KEY, protocols })
-  t.true(store.peers().length <= 9, `${store.peers().length}`)
+  t.true(store.peers().length <= 90, `${store.peers().length}`)
+})
+
+// A162
+test('peers that the application keeps are not evicted by others, and bounded themselves', async (t) => {
+  const { store, book, addrs } = setUp(3)
+  const [one, two, three, four, ...strangers] = peers(50) as [string, string, string, string]
+  await store.addAddrs(one, [at(1)], ADDRESS_TTL_PERMANENT)
+  await store.put(two, 'nickname', Uint8Array.of(1))
+  await store.setTags(three, new Map([['keep-alive', 1]]))
+  for (const peer of strangers) {
+    book.worked(peer, at(1))
+    book.identified(peer, { publicKey: KEY, agentVersion: 'stranger', protocolVersion: '1' })
+  }
+  t.is(store.peers().length, 6)
+  t.deepEqual(
+    [one, two, three, four].map((peer) => store.has(peer)),
+    [true, true, true, false]
+  )
+  const refused = { instanceOf: PeerstoreLimitError, message: /^3 peers have/ }
+  await t.throwsAsync(store.addAddrs(four, [at(1)], ADDRESS_TTL_PERMANENT), refused)
+  await t.throwsAsync(store.setAddrs(four, [at(1)], ADDRESS_TTL_PERMANENT), refused)
+  await t.throwsAsync(store.put(four, 'nickname', Uint8Array.of(1)), refused)
+  await t.throwsAsync(store.setTags(four, new Map([['keep-alive', 1]])), refused)
+  t.false(store.has(four))
+  await store.addAddrs(four, [at(1)], ADDRESS_TTL_TEMPORARY)
+  await t.throwsAsync(
+    store.updateAddrs(four, ADDRESS_TTL_TEMPORARY, ADDRESS_TTL_PERMANENT),
+    refused
+  )
+  // More of those that it keeps, and another one in place of one.
+  await store.addAddrs(one, [at(2)], ADDRESS_TTL_PERMANENT)
+  await store.delete(two, 'nickname')
+  await store.updateAddrs(four, ADDRESS_TTL_TEMPORARY, ADDRESS_TTL_PERMANENT)
+  t.deepEqual(addrs(four), [at(1)])
+})
+
+// A162
+test('metadata beyond the memory of the peers that the application keeps is refused', async (t) => {
+  const { store } = setUp(100)
+  const value = new Uint8Array(60_000)
+  const stored: string[] = []
+  for (const peer of peers(100)) {
+    const err = await store.put(peer, 'key', value).catch((reason: unknown) => reason)
+    if (err === undefined) stored.push(peer)
+    else t.true(err instanceof PeerstoreLimitError, `${err}`)
+  }
+  t.is(stored.length, 21)
+  t.deepEqual(store.peers().map(String), stored)
+})
+
+// A162
+test('latencies are bounded by the number of peers', (t) => {
+  const { store } = setUp(10)
+  for (const peer of peers(100)) store.recordLatency(peer, 5)
+  t.is(store.peers().length, 10)
+})
+
+test('a write that resolves is not evicted by its own size, however small the store', async (t) => {
+  const { store, book } = setUp(1)
+  const [one, two] = peers(2) as [string, string]
+  book.worked(two, at(1))
+  const protocols = Array.from({ length: 1_024 }, (_, index) => `/${'x'.repeat(1_000)}/${index}`)
+  await store.setProtocols(one, protocols)
+  t.is(store.getProtocols(one).length, 1_024)
 })
 
 test('an address of a tagged peer that worked outlives its lifetime', async (t) => {
@@ -340,6 +407,7 @@ test('a store keeps no timer once its swarm has closed, whatever is written then
   const clock = new FakeClock()
   const store = new Peerstore({ clock })
   const book = new TableBook(store.table)
+  book.open()
   void store.addAddrs(PEER, ['/ip4/192.0.2.1/tcp/1'], 1_000)
   t.is(clock.timers, 1)
   book.close()
@@ -349,8 +417,61 @@ test('a store keeps no timer once its swarm has closed, whatever is written then
   clock.advance(1_000)
   t.deepEqual(store.addrs(PEER), [])
   // Another swarm takes it over.
-  new TableBook(store.table)
+  const other = new TableBook(store.table)
+  other.open()
   void store.addAddrs(PEER, ['/ip4/192.0.2.1/tcp/3'], 1_000)
-  t.is(clock.timers, 1)
   book.close()
+  t.is(clock.timers, 1, 'the first one has no more say')
+  other.close()
+  t.is(clock.timers, 0)
+})
+
+test('a lifetime that the application has given is not shortened by a connection', async (t) => {
+  const { clock, store, book, addrs } = setUp()
+  const week = 7 * 24 * 3_600_000
+  await store.addAddrs(PEER, [at(1), at(2)], week)
+  book.connected(PEER)
+  book.worked(PEER, at(1))
+  book.identified(PEER, { publicKey: KEY, listenAddrs: [at(2), at(3)] })
+  await store.addAddrs(PEER, [at(4)], week)
+  book.identified(PEER, { publicKey: KEY, listenAddrs: [at(4)] })
+  const reread = decodePeer(
+    PEER,
+    encodePeer(store.table.get(PEER) as PeerEntry, clock.now()),
+    clock.now()
+  )
+  book.disconnected(PEER)
+  clock.advance(week - 1)
+  t.deepEqual(addrs().sort(), [at(1), at(2), at(4)])
+  t.deepEqual(reread.addresses.texts(clock).sort(), [at(1), at(2), at(4)], 'nor by a crash')
+  clock.advance(1)
+  t.deepEqual(addrs(), [])
+  // It counts from when it was given: 15 minutes remain at least.
+  await store.addAddrs(PEER, [at(1)], week)
+  book.connected(PEER)
+  book.worked(PEER, at(1))
+  clock.advance(week)
+  book.disconnected(PEER)
+  clock.advance(ADDRESS_TTL_RECENTLY_CONNECTED - 1)
+  t.deepEqual(addrs(), [at(1)])
+  clock.advance(1)
+  t.deepEqual(addrs(), [])
+})
+
+test('a key of metadata that would be stored as another one is refused', (t) => {
+  const { store } = setUp()
+  t.throws(() => store.put(PEER, 'a\ud800', Uint8Array.of(1)), {
+    instanceOf: InvalidParametersError
+  })
+})
+
+test('a malformed value of a peerstore of the application loses the tags of its peer alone', async (t) => {
+  const store = new Peerstore()
+  const [one, two] = peers(2) as [string, string]
+  await store.put(one, 'ferroswarm/tags', Buffer.from('{'))
+  await store.put(two, 'ferroswarm/tags', Buffer.from('{"keep-alive":1}'))
+  const errors: unknown[] = []
+  const book = new ReplacedBook(store, (err) => void errors.push(err))
+  t.deepEqual([...book.tags()], [[two, new Map([['keep-alive', 1]])]])
+  t.is(errors.length, 1)
 })

@@ -69,7 +69,8 @@ export function reportAddresses(
   const reported = ofPeer(entry.peer, texts.map(parseAddress))
   const kept = new Set(reported.map(({ text }) => text))
   addresses.remove(
-    ({ text, ttl, quality }) => quality !== WORKED && REPORTED.has(ttl) && !kept.has(text)
+    ({ text, ttl, quality, own }) =>
+      quality !== WORKED && own === undefined && REPORTED.has(ttl) && !kept.has(text)
   )
   const ttl = table.isConnected(entry.peer) ? ADDRESS_TTL_CONNECTED : ADDRESS_TTL_RECENTLY_CONNECTED
   for (const address of reported) {
@@ -113,18 +114,16 @@ export function putMetadata(entry: PeerEntry, key: string, value: Uint8Array): s
 
 /**
  * Sets the tags of a peer that are to outlive the process: it is not evicted then, and its addresses that worked remain.
- * Returns the refusal, if every peer of the store is tagged: it could take no other.
+ * Returns a message if the application keeps too many peers.
  */
 export function putTags(
   table: PeerTable,
   peer: string,
   tags: ReadonlyMap<string, number>
 ): Promise<void> | string {
+  const refusal = tags.size > 0 ? table.refusal(peer) : undefined
+  if (refusal !== undefined) return refusal
   const entry = table.ensure(peer)
-  const isFirst = tags.size > 0 && !entry.isTagged
-  if (isFirst && [...table.all()].filter(({ isTagged }) => isTagged).length >= table.maxPeers) {
-    return `${table.maxPeers} peers have tags`
-  }
   entry.tags = tags.size === 0 ? undefined : new Map(tags)
   entry.addresses.keepWorked(entry.isTagged)
   return table.settle(entry)

@@ -13,6 +13,8 @@ import { dialRefusal, parseAddress } from '../identity/parsed-address.ts'
 import { PROTOCOLS_MAX, putMetadata } from './changes.ts'
 import {
   type KnownAddress,
+  lifetimeLeft,
+  ownLifetime,
   type Quality,
   UNDIALABLE,
   UNVERIFIED,
@@ -87,12 +89,16 @@ export function encodePeer(entry: PeerEntry, now: number): Uint8Array {
 }
 
 function encodeAddress(address: KnownAddress, now: number): Uint8Array {
-  const { text, ttl, expiresAt, quality, isCertified, observedAt } = address
+  const { text, quality, isCertified, observedAt } = address
+  const isConnected = address.ttl === ADDRESS_TTL_CONNECTED
+  // A process that ends before the connection leaves the lifetime that the application has given.
+  const left = isConnected && address.own !== undefined ? lifetimeLeft(address, now) : address
+  const { ttl, expiresAt } = left
   const written = new ProtobufWriter()
   written.bytes(ADDRESS.multiaddr, addressBytes(text))
   if (isCertified) written.varint(ADDRESS.isCertified, 1)
   // While it is connected, the peer is observed all the time.
-  written.varint(ADDRESS.observed, whole(ttl === ADDRESS_TTL_CONNECTED ? now : observedAt))
+  written.varint(ADDRESS.observed, whole(isConnected ? now : observedAt))
   written.varint(ADDRESS.ttl, ttl === ADDRESS_TTL_PERMANENT ? FOREVER : whole(ttl))
   if (Number.isFinite(expiresAt)) written.varint(ADDRESS.expires, whole(expiresAt))
   written.varint(ADDRESS.quality, quality)
@@ -162,6 +168,7 @@ function decodeAddress(bytes: Uint8Array, now: number): KnownAddress | undefined
   const own = qualityOf(stored)
   const known = {
     ...(own === undefined ? parsedOf(text) : { text, quality: own }),
+    own: undefined,
     isCertified,
     observedAt
   }
@@ -170,7 +177,9 @@ function decodeAddress(bytes: Uint8Array, now: number): KnownAddress | undefined
     return { ...known, ttl: JS_ADDRESS_MS, expiresAt: observedAt + JS_ADDRESS_MS }
   }
   if (lifetime >= FOREVER_MIN) return { ...known, ttl: ADDRESS_TTL_PERMANENT, expiresAt }
-  if (lifetime < ADDRESS_TTL_CONNECTED) return { ...known, ttl: lifetime, expiresAt }
+  if (lifetime < ADDRESS_TTL_CONNECTED) {
+    return { ...known, ttl: lifetime, expiresAt, own: ownLifetime(lifetime, expiresAt) }
+  }
   // The process has ended before its connection.
   return {
     ...known,

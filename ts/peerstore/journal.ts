@@ -3,8 +3,9 @@
  * turn of the event loop, with everything else that is marked; while a commit is under way the next ones gather. So a write
  * costs a share of a sync, and memory is bounded by the peers.
  */
+import { TIMER_MS_MAX } from '../base/clock.ts'
 import type { Logger } from '../diagnostics/logger.ts'
-import { StateError } from '../errors.ts'
+import { PeerstoreError, StateError } from '../errors.ts'
 import { peerText } from '../identity/peer-id.ts'
 import type { Backend } from './backend.ts'
 import { putMetadata } from './changes.ts'
@@ -21,6 +22,12 @@ const GATHER_MS = 1_000
 /** The same after a failed commit: each attempt encodes everything that has failed. */
 const RETRY_MS = 10_000
 
+/**
+ * Milliseconds that a close waits for the backend beyond the swarm's own timeout: a sync of a slow disk, rather than one that
+ * hangs.
+ */
+const CLOSE_MS = 5_000
+
 /** Writes that are part of one commit. */
 type Gathering = PromiseWithResolvers<void>
 
@@ -36,7 +43,16 @@ export class Journal implements TableSink {
   #committing: ReadonlySet<string> = NOBODY
   /** Those that the backend has. */
   readonly #stored = new Set<string>()
+  /**
+   * Those that it may have: put by a commit that failed, maybe after it was applied. Bounded by the peers, and by those that
+   * the application removes.
+   */
+  readonly #unsure = new Set<string>()
+  /** Those that the application has removed before they were loaded. */
+  readonly #removed = new Set<string>()
   #gathering: Gathering | undefined
+  /** The writes of the commit under way. */
+  #settling: Gathering | undefined
   /** Whether the application awaits one of them. */
   #isUrgent = false
   #timer: unknown
@@ -55,7 +71,10 @@ export class Journal implements TableSink {
     table.report(this)
   }
 
-  /** Opens the backend and loads its records; what was written before is kept. */
+  /**
+   * Opens the backend, loads its records, and stores what was written before. A failure of the latter is logged, and it is
+   * stored later.
+   */
   open(): Promise<void> {
     this.#opening ??= this.#open()
     return this.#opening
@@ -71,11 +90,29 @@ export class Journal implements TableSink {
       throw err
     }
     this.#isOpen = true
-    if (this.#marked.size > 0) this.#schedule()
+    if (this.#marked.size > 0) await this.#commitNow()
   }
 
-  /** Commits what is pending, and closes the backend. Never rejects: a failure is logged. */
-  async close(): Promise<void> {
+  /**
+   * Commits what is pending, and closes the backend. Never rejects: a failure is logged, and so is a backend that does not
+   * answer within `ms` and {@link CLOSE_MS}, whose writes reject then.
+   */
+  async close(ms: number): Promise<void> {
+    const { clock } = this.#table
+    const late = Promise.withResolvers<void>()
+    const timer = clock.setTimer(() => {
+      this.#logger.error('the peerstore did not close in time: what it was to store may be lost')
+      for (const writes of [this.#settling, this.#gathering]) writes?.reject(unanswered())
+      late.resolve()
+    }, ms + CLOSE_MS)
+    // The timers of a clock do not keep the process alive, and a backend that hangs need not.
+    const alive = setInterval(() => {}, TIMER_MS_MAX)
+    await Promise.race([this.#end(), late.promise])
+    clearInterval(alive)
+    clock.clearTimer(timer)
+  }
+
+  async #end(): Promise<void> {
     // Whoever opens it has the error.
     await this.#opening?.catch(() => {})
     this.#isClosed = true
@@ -83,7 +120,11 @@ export class Journal implements TableSink {
     await this.#running
     if (this.#isOpen && this.#marked.size > 0) await this.#commitNow()
     this.#gathering?.reject(closed())
-    if (!this.#isOpen) return
+    if (!this.#isOpen) {
+      const { size } = this.#marked
+      if (size > 0) this.#logger.warn(`the peerstore was never open: ${size} peers are not stored`)
+      return
+    }
     try {
       await this.#backend.close()
     } catch (err) {
@@ -97,8 +138,13 @@ export class Journal implements TableSink {
     return this.#gather()
   }
 
-  deleted(peer: string): Promise<void> {
-    if (this.#stored.has(peer) || this.#committing.has(peer)) {
+  deleted(peer: string, isEvicted: boolean): Promise<void> {
+    if (peer === this.#self) return DONE
+    if (isEvicted) this.#unsure.delete(peer)
+    else if (!this.#isOpen) this.#removed.add(peer)
+    else if (this.#committing.has(peer)) this.#unsure.add(peer)
+    const isStored = this.#stored.has(peer) || this.#committing.has(peer) || this.#unsure.has(peer)
+    if (isStored || this.#removed.has(peer)) {
       this.#marked.add(peer)
       return this.#gather()
     }
@@ -115,6 +161,8 @@ export class Journal implements TableSink {
 
   #gather(): Promise<void> {
     if (this.#isClosed) return handled(Promise.reject(closed()))
+    // The open stores it. To wait for that would make an application wait for ever that awaits its writes, then starts.
+    if (!this.#isOpen) return DONE
     if (this.#gathering === undefined) {
       this.#gathering = Promise.withResolvers()
       handled(this.#gathering.promise)
@@ -125,7 +173,7 @@ export class Journal implements TableSink {
 
   /** Lets the next commit begin, unless one is under way, whose end calls this again. */
   #schedule(): void {
-    if (!this.#isOpen || this.#running !== undefined) return
+    if (!this.#isOpen || this.#isClosed || this.#running !== undefined) return
     const begin = (): void => {
       if (!this.#isClosed && this.#running === undefined) void this.#commitNow()
     }
@@ -142,7 +190,7 @@ export class Journal implements TableSink {
     this.#timer = undefined
     this.#running = this.#commit().finally(() => {
       this.#running = undefined
-      if (this.#gathering !== undefined) this.#schedule()
+      if (this.#marked.size > 0) this.#schedule()
     })
     return this.#running
   }
@@ -151,6 +199,7 @@ export class Journal implements TableSink {
     const gathering = this.#gathering
     const marked = this.#marked
     this.#gathering = undefined
+    this.#settling = gathering
     this.#isUrgent = false
     this.#marked = new Set()
     this.#committing = marked
@@ -158,15 +207,18 @@ export class Journal implements TableSink {
       const changes = this.#changesOf(marked)
       if (changes.size > 0) await this.#backend.commit(changes)
       for (const [peer, record] of changes) {
+        // One that was removed meanwhile is marked again.
+        this.#unsure.delete(peer)
         if (record === undefined) this.#stored.delete(peer)
         else this.#stored.add(peer)
       }
       this.#hasFailed = false
       gathering?.resolve()
     } catch (err) {
-      // Again with the next commit, unless they have gone meanwhile and were never stored.
+      // Again with the next commit, unless they were evicted meanwhile and not known to be stored.
       for (const peer of marked) {
-        if (this.#table.get(peer) !== undefined || this.#stored.has(peer)) this.#marked.add(peer)
+        if (this.#table.get(peer) !== undefined) this.#unsure.add(peer)
+        if (this.#unsure.has(peer) || this.#stored.has(peer)) this.#marked.add(peer)
       }
       // Once: peers may cause any number of commits.
       if (!this.#hasFailed) {
@@ -179,6 +231,7 @@ export class Journal implements TableSink {
       gathering?.reject(err)
     } finally {
       this.#committing = NOBODY
+      this.#settling = undefined
     }
   }
 
@@ -211,22 +264,28 @@ export class Journal implements TableSink {
       }
     }
     if (skipped > 0) this.#logger.warn(`the peerstore skips ${skipped} damaged records`, reason)
-    this.#fill(entries.sort((one, other) => one.updatedAt - other.updatedAt))
+    const left = entries.filter(({ peer }) => !this.#removed.has(peer))
+    this.#removed.clear()
+    this.#fill(left.sort((one, other) => one.updatedAt - other.updatedAt))
   }
 
   /** Fills the table with entries, the least recent first. */
   #fill(entries: readonly PeerEntry[]): void {
-    let excess = entries.filter(({ isTagged }) => isTagged).length - this.#table.maxPeers
+    // These are not evicted, so their number is bounded here.
+    const excess = entries.filter(({ isKept }) => isKept).length - this.#table.maxPeers
+    let forgotten = 0
     for (const entry of entries) {
-      // Tagged peers are not evicted, so their number is bounded here.
-      if (entry.isTagged && excess > 0) {
-        entry.tags = undefined
-        entry.addresses.keepWorked(false)
-        excess -= 1
-      }
-      // All of it has expired.
+      // All of it has expired, or it is beyond the bound.
       if (entry.isEmpty) this.#marked.add(entry.peer)
-      else this.#table.load(merged(entry, this.#table.get(entry.peer)))
+      else if (entry.isKept && forgotten < excess) {
+        forgotten += 1
+        this.#marked.add(entry.peer)
+      } else this.#table.load(merged(entry, this.#table.get(entry.peer)))
+    }
+    if (forgotten > 0) {
+      this.#logger.warn(
+        `the peerstore forgets the ${forgotten} least recent peers with permanent addresses, metadata or tags: maxPeers is ${this.#table.maxPeers}`
+      )
     }
   }
 }
@@ -254,6 +313,10 @@ function merged(loaded: PeerEntry, written: PeerEntry | undefined): PeerEntry {
 function handled(promise: Promise<void>): Promise<void> {
   promise.catch(() => {})
   return promise
+}
+
+function unanswered(): PeerstoreError {
+  return new PeerstoreError('the peerstore was closed before its storage has answered')
 }
 
 function closed(): StateError {

@@ -17,21 +17,31 @@ const DELETED = 0xffffffff
 /** Bytes of the two lengths in front of each key and record. */
 const HEAD_BYTES = 8
 
+/** Peer ids are ASCII; any other keys are read and written as their bytes. */
+const KEY_ENCODING = 'latin1'
+
 /** {@link Backend} over a file. */
 export class NativeBackend implements Backend {
   readonly #path: string
+  readonly #warn: (line: string) => void
   #store: NativeStore | undefined
 
-  constructor(path: string) {
+  constructor(path: string, warn: (line: string) => void) {
     this.#path = path
+    this.#warn = warn
   }
 
   async open(): Promise<void> {
     const engine = environment()
     const { native } = engine
-    await this.#command((request) => {
+    const { page } = await this.#command((request) => {
       this.#store = new native.NativeStore(engine.hot.attachment, request, this.#path)
     })
+    if (page === undefined || page.length === 0) return
+    const path = JSON.stringify(this.#path)
+    this.#warn(
+      `the peerstore ${path} was damaged and is repaired: the latest writes may be missing`
+    )
   }
 
   async *load(): AsyncGenerator<Iterable<StoredRecord>> {
@@ -41,8 +51,8 @@ export class NativeBackend implements Backend {
       if (page === undefined || page.length === 0) return
       const records = recordsOf(page)
       yield records
-      // A page that is not empty has a last one.
-      after = Buffer.from(records.at(-1)?.[0] ?? '')
+      // A page that is not empty has a last one. A damaged file may have any bytes in its place.
+      after = Buffer.from(records.at(-1)?.[0] ?? '', KEY_ENCODING)
     }
   }
 
@@ -89,10 +99,9 @@ function batchOf(changes: ReadonlyMap<string, Uint8Array | undefined>): Uint8Arr
   const parts: Uint8Array[] = []
   for (const [peer, record] of changes) {
     const head = Buffer.allocUnsafe(HEAD_BYTES)
-    // Peer ids are ASCII.
     head.writeUInt32LE(peer.length, 0)
     head.writeUInt32LE(record?.length ?? DELETED, 4)
-    parts.push(head, Buffer.from(peer, 'latin1'))
+    parts.push(head, Buffer.from(peer, KEY_ENCODING))
     if (record !== undefined) parts.push(record)
   }
   return Buffer.concat(parts)
@@ -105,7 +114,7 @@ function recordsOf(page: Uint8Array): StoredRecord[] {
     const start = at + HEAD_BYTES
     const middle = start + bytes.readUInt32LE(at)
     at = middle + bytes.readUInt32LE(start - 4)
-    records.push([bytes.toString('latin1', start, middle), bytes.subarray(middle, at)])
+    records.push([bytes.toString(KEY_ENCODING, start, middle), bytes.subarray(middle, at)])
   }
   return records
 }

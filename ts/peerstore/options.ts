@@ -92,8 +92,8 @@ export function makePeerstore(
 export interface PeerstoreStorage {
   /** Loads what is stored. */
   open(): Promise<void>
-  /** Stores what is pending; never rejects. */
-  close(): Promise<void>
+  /** Stores what is pending, for `ms` and some seconds at most; never rejects. */
+  close(ms: number): Promise<void>
 }
 
 /** @internal Returns what persists the peerstore of a swarm; undefined if nothing does. */
@@ -114,7 +114,10 @@ export function bookOf(
   debug: (line: string, err?: unknown) => void,
   onFailure: OnFailure
 ): PeerBook {
-  if (store instanceof Peerstore) return new TableBook(store.table, debug)
+  // A class that extends it may override calls, which are then made.
+  if (store instanceof Peerstore && Object.getPrototypeOf(store) === Peerstore.prototype) {
+    return new TableBook(store.table, debug)
+  }
   const { ReplacedBook } = loadReplacedBook()
   return new ReplacedBook(store, (err) => onFailure(err, store, 'the peerstore failed'))
 }

@@ -22,6 +22,12 @@ export const UNVERIFIED = 1
 export const WORKED = 2
 export type Quality = typeof UNDIALABLE | typeof UNVERIFIED | typeof WORKED
 
+/** A lifetime, and when it ends. */
+export interface Lifetime {
+  readonly ttl: number
+  readonly expiresAt: number
+}
+
 /** An address and what is known of it. */
 export interface KnownAddress {
   /** As text, without `/p2p`. */
@@ -31,6 +37,8 @@ export interface KnownAddress {
   ttl: number
   /** When it expires, in milliseconds since the epoch; Infinity for never. */
   expiresAt: number
+  /** The lifetime that it has without a connection, if that is longer than {@link ADDRESS_TTL_RECENTLY_CONNECTED}. */
+  own: Lifetime | undefined
   /** Whether it is from a signed record of the peer. */
   isCertified: boolean
   /** When it was last heard of. */
@@ -40,6 +48,19 @@ export interface KnownAddress {
 /** Returns when an address that is added now expires. */
 export function expiryOf(ttl: number, now: number): number {
   return ttl >= ADDRESS_TTL_CONNECTED ? Number.POSITIVE_INFINITY : now + ttl
+}
+
+/** Returns {@link KnownAddress.own} of a lifetime. */
+export function ownLifetime(ttl: number, expiresAt: number): Lifetime | undefined {
+  const isOwn = ttl > ADDRESS_TTL_RECENTLY_CONNECTED && ttl < ADDRESS_TTL_CONNECTED
+  return isOwn ? { ttl, expiresAt } : undefined
+}
+
+/** Returns the lifetime of an address of a peer that has left now. */
+export function lifetimeLeft({ own }: KnownAddress, now: number): Lifetime {
+  const ttl = ADDRESS_TTL_RECENTLY_CONNECTED
+  const expiresAt = now + ttl
+  return own !== undefined && own.expiresAt > expiresAt ? own : { ttl, expiresAt }
 }
 
 /** Addresses dialled successfully, then unverified ones, then those without a transport; the most recent first. */
@@ -60,6 +81,11 @@ export class PeerAddresses {
 
   get hasWorked(): boolean {
     for (const { quality } of this.#known.values()) if (quality === WORKED) return true
+    return false
+  }
+
+  get hasPermanent(): boolean {
+    for (const { ttl } of this.#known.values()) if (ttl === ADDRESS_TTL_PERMANENT) return true
     return false
   }
 
@@ -88,6 +114,7 @@ export class PeerAddresses {
       quality: fresh,
       ttl,
       expiresAt,
+      own: undefined,
       isCertified: false,
       observedAt: now
     }
@@ -97,6 +124,8 @@ export class PeerAddresses {
     known.ttl = Math.max(known.ttl, ttl)
     known.expiresAt = Math.max(known.expiresAt, expiresAt)
     known.observedAt = now
+    if (expiresAt > (known.own?.expiresAt ?? 0))
+      known.own = ownLifetime(ttl, expiresAt) ?? known.own
     this.put(known)
     return known
   }
@@ -137,6 +166,7 @@ export class PeerAddresses {
     const known = this.add(address, UNVERIFIED, ttl, now)
     known.ttl = ttl
     known.expiresAt = expiryOf(ttl, now)
+    known.own = ownLifetime(ttl, known.expiresAt)
     this.#findExpiry()
   }
 
@@ -149,6 +179,7 @@ export class PeerAddresses {
       if (newTtl === 0) this.#known.delete(address.text)
       address.ttl = newTtl
       address.expiresAt = expiryOf(newTtl, now)
+      address.own = ownLifetime(newTtl, address.expiresAt)
     }
     this.#findExpiry()
     return found
@@ -159,10 +190,13 @@ export class PeerAddresses {
     let count = 0
     for (const address of this.#ranked()) {
       if (address.ttl !== ADDRESS_TTL_CONNECTED) continue
-      count += 1
-      if (count > ADDRESSES_LEFT_MAX) this.#known.delete(address.text)
-      address.ttl = ADDRESS_TTL_RECENTLY_CONNECTED
-      address.expiresAt = now + ADDRESS_TTL_RECENTLY_CONNECTED
+      const { ttl, expiresAt } = lifetimeLeft(address, now)
+      // Those that the application has given a longer lifetime stay.
+      const isRecent = ttl === ADDRESS_TTL_RECENTLY_CONNECTED
+      if (isRecent) count += 1
+      if (isRecent && count > ADDRESSES_LEFT_MAX) this.#known.delete(address.text)
+      address.ttl = ttl
+      address.expiresAt = expiresAt
       address.observedAt = now
     }
     this.#findExpiry()

@@ -1,5 +1,6 @@
 /** The swarm's own use of its peerstore: what dials, connections and identify tell it, and the addresses of a dial. */
 import { ADDRESS_TTL_TEMPORARY } from '../constants.ts'
+import { InvalidParametersError } from '../errors.ts'
 import type { ParsedAddress } from '../identity/parsed-address.ts'
 import {
   acceptRecord,
@@ -11,6 +12,7 @@ import {
   putTags,
   reportAddresses
 } from './changes.ts'
+import { AGENT_VERSION, PROTOCOL_VERSION } from './peer-entry.ts'
 import type { PeerTable } from './peer-table.ts'
 import type { PeerRecord } from './signed-record.ts'
 
@@ -27,6 +29,8 @@ export interface PeerReport {
 
 /** The swarm's interface to its peerstore. None of its calls throws or waits. */
 export interface PeerBook {
+  /** Called when the swarm starts. Throws `InvalidParametersError` if another one that runs uses the peerstore. */
+  open(): void
   /** Returns the addresses to dial, in their order. */
   addressesOf(peer: string): string[]
   /** Records addresses that a caller has named. */
@@ -49,10 +53,6 @@ export interface PeerBook {
   close(): void
 }
 
-/** Keys of metadata, as in go and js. */
-export const AGENT_VERSION = 'AgentVersion'
-export const PROTOCOL_VERSION = 'ProtocolVersion'
-
 /** Called for what is not stored. */
 type OnRefusal = (line: string, err?: unknown) => void
 
@@ -64,7 +64,12 @@ export class TableBook implements PeerBook {
   constructor(table: PeerTable, refused: OnRefusal = () => {}) {
     this.#table = table
     this.#refused = refused
-    table.open()
+  }
+
+  open(): void {
+    if (!this.#table.open(this)) {
+      throw new InvalidParametersError('the peerstore is in use by another swarm')
+    }
   }
 
   addressesOf(peer: string): string[] {
@@ -136,7 +141,7 @@ export class TableBook implements PeerBook {
   }
 
   close(): void {
-    this.#table.close()
+    this.#table.close(this)
   }
 
   /** Returns the record of a peer if it is valid, and of this peer. */

@@ -8,10 +8,16 @@ export const RANK = {
   /** Never reached. */
   unreached: 1,
   reached: 2,
-  /** Connected, or with tags: never evicted. */
-  kept: 3
+  /** Never evicted. */
+  connected: 3,
+  /** What the application keeps, connected or not: never evicted, and bounded apart from the others. */
+  kept: 4
 } as const
 export type Rank = (typeof RANK)[keyof typeof RANK]
+
+/** Keys of metadata that identify writes, as in go and js. */
+export const AGENT_VERSION = 'AgentVersion'
+export const PROTOCOL_VERSION = 'ProtocolVersion'
 
 const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 
@@ -54,6 +60,15 @@ export class PeerEntry {
     return this.tags !== undefined
   }
 
+  /** Whether the application keeps it: by tags, a permanent address or metadata of its own. */
+  get isKept(): boolean {
+    if (this.isTagged || this.addresses.hasPermanent) return true
+    for (const key of this.metadata?.keys() ?? []) {
+      if (key !== AGENT_VERSION && key !== PROTOCOL_VERSION) return true
+    }
+    return false
+  }
+
   /** Whether nothing is known. */
   get isEmpty(): boolean {
     return (
@@ -67,7 +82,8 @@ export class PeerEntry {
   }
 
   rankNow(): Rank {
-    if (this.isConnected || this.isTagged) return RANK.kept
+    if (this.isKept) return RANK.kept
+    if (this.isConnected) return RANK.connected
     if (this.addresses.size === 0) return RANK.bare
     return this.addresses.hasWorked ? RANK.reached : RANK.unreached
   }

@@ -14,13 +14,17 @@ export const PEERS_MAX = 10_000
  */
 const MEAN_BYTES_MAX = 6_700
 
+/** The least of that bound: more than what one peer may have, so that any write of one fits. */
+const BYTES_MIN = 1.25 * 1024 * 1024
+
 /** Interval of the removal of expired addresses, which are invisible before. */
 const SWEEP_MS = 60_000
 
 /** Told of every change of an entry. It handles the rejections of what it returns. */
 export interface TableSink {
   changed(entry: PeerEntry): Promise<void>
-  deleted(peer: string): Promise<void>
+  /** The application has removed a peer, which need not be one of the table; or it was evicted, or all of it has expired. */
+  deleted(peer: string, isEvicted: boolean): Promise<void>
   /** Called when the application awaits one of these promises. */
   urge(): void
 }
@@ -33,14 +37,18 @@ export class PeerTable {
   readonly #ranks = Object.values(RANK).map(() => new Recency())
   /** Whoever is connected, known or not. Bounded by the connections. */
   readonly #connected = new Set<string>()
+  readonly #bytesMax: number
   #bytes = 0
   #timer: unknown
   #isClosed = false
+  /** The swarm that runs with it. */
+  #user: object | undefined
   #sink: TableSink | undefined
 
   constructor(clock: Clock, maxPeers = PEERS_MAX) {
     this.clock = clock
     this.maxPeers = maxPeers
+    this.#bytesMax = Math.max(maxPeers * MEAN_BYTES_MAX, BYTES_MIN)
   }
 
   /** Tells `sink` of the changes from here on. */
@@ -77,6 +85,23 @@ export class PeerTable {
     return entry
   }
 
+  /**
+   * Returns a message if the application cannot keep a peer, or `bytes` more of one. What it keeps is not evicted, so it has
+   * bounds of its own, equal to those of the other peers.
+   */
+  refusal(peer: string, bytes = 0): string | undefined {
+    const entry = this.#peers.get(peer)
+    const kept = this.#ranks[RANK.kept]
+    if (kept === undefined) return undefined
+    const isKept = entry?.rank === RANK.kept
+    if (!isKept && kept.size >= this.maxPeers) {
+      return `${kept.size} peers have permanent addresses, metadata or tags, and maxPeers is ${this.maxPeers}`
+    }
+    const total = kept.bytes + bytes + (isKept ? 0 : (entry?.bytes ?? 0))
+    if (total <= this.#bytesMax) return undefined
+    return `${total} bytes of peers with permanent addresses, metadata or tags exceed the limit of ${this.#bytesMax}`
+  }
+
   /** Makes a peer the most recent one of its rank; `hasChanged` if more than its place has to be stored. */
   touch(entry: PeerEntry, hasChanged: boolean): void {
     this.#ranks[entry.rank]?.touch(entry)
@@ -97,20 +122,20 @@ export class PeerTable {
    */
   settle(entry: PeerEntry): Promise<void> {
     if (entry.isEmpty) return this.delete(entry.peer)
-    this.place(entry)
+    this.#place(entry)
     const stored = this.#sink?.changed(entry) ?? DONE
-    this.#evict()
+    this.#evict(entry)
     return stored
   }
 
-  /** {@link settle} of an entry that comes from the store. */
+  /** {@link settle} of an entry whose change need not be stored. */
   load(entry: PeerEntry): void {
-    this.place(entry)
-    this.#evict()
+    this.#place(entry)
+    this.#evict(entry)
   }
 
   /** Lists an entry by its rank, and counts its memory. */
-  place(entry: PeerEntry): void {
+  #place(entry: PeerEntry): void {
     if (this.#peers.get(entry.peer) === entry) this.#unlist(entry)
     this.#peers.set(entry.peer, entry)
     entry.bytes = entry.measure()
@@ -121,12 +146,13 @@ export class PeerTable {
   }
 
   /** Removes a peer. Resolves when that is durable. */
-  delete(peer: string): Promise<void> {
+  delete(peer: string, isEvicted = false): Promise<void> {
     const entry = this.#peers.get(peer)
-    if (entry === undefined) return DONE
-    this.#unlist(entry)
-    this.#peers.delete(peer)
-    return this.#sink?.deleted(peer) ?? DONE
+    if (entry !== undefined) {
+      this.#unlist(entry)
+      this.#peers.delete(peer)
+    }
+    return this.#sink?.deleted(peer, isEvicted) ?? DONE
   }
 
   /** Records that a peer has its first connection, or that its last one has ended. */
@@ -143,13 +169,18 @@ export class PeerTable {
     return this.#connected.has(peer)
   }
 
-  /** Takes up the work for a swarm, maybe after an earlier one. */
-  open(): void {
+  /** Takes up the work for a swarm, maybe after an earlier one. Returns whether no other one uses it. */
+  open(user: object): boolean {
+    if (this.#user !== undefined) return false
+    this.#user = user
     this.#isClosed = false
+    return true
   }
 
   /** Ends the timer, also for writes to come: addresses that have expired are not returned in any case. */
-  close(): void {
+  close(user: object): void {
+    if (this.#user !== undefined && this.#user !== user) return
+    this.#user = undefined
     this.#isClosed = true
     this.clock.clearTimer(this.#timer)
     this.#timer = undefined
@@ -161,13 +192,28 @@ export class PeerTable {
     this.#bytes -= entry.bytes
   }
 
-  #evict(): void {
-    while (this.#peers.size > this.maxPeers || this.#bytes > this.maxPeers * MEAN_BYTES_MAX) {
-      const [bare, unreached, reached] = this.#ranks
-      const stalest = bare?.first ?? unreached?.first ?? reached?.first
+  /** Evicts others than `settled`, whose write may be awaited. */
+  #evict(settled: PeerEntry): void {
+    while (this.#exceeds()) {
+      const stalest = this.#stalest(settled)
       if (stalest === undefined) return
-      void this.delete(stalest.peer)
+      void this.delete(stalest.peer, true)
     }
+  }
+
+  /** Whether the peers that the application does not keep exceed their bounds. */
+  #exceeds(): boolean {
+    const { size = 0, bytes = 0 } = this.#ranks[RANK.kept] ?? {}
+    return this.#peers.size - size > this.maxPeers || this.#bytes - bytes > this.#bytesMax
+  }
+
+  #stalest(settled: PeerEntry): PeerEntry | undefined {
+    for (const rank of EVICTED) {
+      const first = this.#ranks[rank]?.first
+      const stalest = first === settled ? first.next : first
+      if (stalest !== undefined) return stalest
+    }
+    return undefined
   }
 
   /** Removes expired addresses, while there are any that expire. */
@@ -179,7 +225,7 @@ export class PeerTable {
       if (entry.addresses.sweep(now)) {
         // A record of no address is of no use, as in go.
         if (entry.addresses.size === 0) entry.record = undefined
-        void this.settle(entry)
+        void (entry.isEmpty ? this.delete(entry.peer, true) : this.settle(entry))
       }
       expires ||= entry.addresses.expires
     }
@@ -192,15 +238,22 @@ export class PeerTable {
   }
 }
 
+const EVICTED = [RANK.bare, RANK.unreached, RANK.reached]
+
 /** What a store in memory returns. */
 export const DONE: Promise<void> = Promise.resolve()
 
 /** A list of entries, the least recent first. Links in the entries cost less than a map at every dial. */
 class Recency {
   first: PeerEntry | undefined
+  /** Number of its entries, and their bytes. */
+  size = 0
+  bytes = 0
   #last: PeerEntry | undefined
 
   append(entry: PeerEntry): void {
+    this.size += 1
+    this.bytes += entry.bytes
     entry.previous = this.#last
     entry.next = undefined
     if (this.#last === undefined) this.first = entry
@@ -209,6 +262,8 @@ class Recency {
   }
 
   remove(entry: PeerEntry): void {
+    this.size -= 1
+    this.bytes -= entry.bytes
     if (entry.previous === undefined) this.first = entry.next
     else entry.previous.next = entry.next
     if (entry.next === undefined) this.#last = entry.previous

@@ -15,7 +15,7 @@ import {
 } from '../base/arguments.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { INSPECT, type InspectArguments, shown } from '../base/inspection.ts'
-import { ADDRESS_TTL_CONNECTED } from '../constants.ts'
+import { ADDRESS_TTL_CONNECTED, ADDRESS_TTL_PERMANENT } from '../constants.ts'
 import { InvalidRecordError, PeerstoreLimitError } from '../errors.ts'
 import { type AddrLike, multiaddrOf } from '../identity/address.ts'
 import { peerOfKey, publicKeyBytes } from '../identity/keys.ts'
@@ -74,7 +74,8 @@ const RECORD_CHECKS: OptionChecks<PeerRecordOptions> = {
  * promise that resolves when they are durable; in a store that is not persistent it is resolved. See docs/peerstore.md.
  *
  * At most `maxPeers` peers: those without addresses are evicted first, then those never reached, then the others, the
- * least recent first; never those that are connected. At most 64 addresses of a peer, 1,024 protocols, and 64 KiB of
+ * least recent first; never those that are connected. Peers with a permanent address, metadata or tags are never evicted
+ * either: they are as many more, and a write beyond rejects with {@link PeerstoreLimitError}. At most 64 addresses of a peer, 1,024 protocols, and 64 KiB of
  * metadata.
  *
  * @example
@@ -109,7 +110,8 @@ export class Peerstore {
     const id = peerText(peer)
     const parsed = parsedAddrs(addrs)
     aTtl(ttl, 'ttl')
-    return ttl === 0 ? DONE : this.table.own(addAddresses(this.table, id, parsed, ttl))
+    if (ttl === 0) return DONE
+    return this.#refusal(id, ttl) ?? this.table.own(addAddresses(this.table, id, parsed, ttl))
   }
 
   /**
@@ -121,6 +123,8 @@ export class Peerstore {
     const id = peerText(peer)
     const parsed = parsedAddrs(addrs)
     aTtl(ttl, 'ttl')
+    const refusal = this.#refusal(id, ttl)
+    if (refusal !== undefined) return refusal
     const entry = this.table.ensure(id)
     const now = this.table.clock.now()
     for (const address of ofPeer(id, parsed)) entry.addresses.set(address, ttl, now)
@@ -137,7 +141,10 @@ export class Peerstore {
     aTtl(oldTtl, 'oldTtl')
     aTtl(newTtl, 'newTtl')
     const entry = this.table.get(id)
-    const isChanged = entry?.addresses.update(oldTtl, newTtl, this.table.clock.now()) === true
+    if (entry === undefined) return DONE
+    const refusal = this.#refusal(id, newTtl)
+    if (refusal !== undefined) return refusal
+    const isChanged = entry.addresses.update(oldTtl, newTtl, this.table.clock.now())
     return isChanged ? this.#settleAddrs(entry) : DONE
   }
 
@@ -187,6 +194,7 @@ export class Peerstore {
         `expected a record of ${expected}, received one of ${record.peer}`
       )
     }
+    await this.#refusal(record.peer, ttl)
     const entry = this.table.ensure(record.peer)
     if (!acceptRecord(entry, record, envelope)) return false
     const now = this.table.clock.now()
@@ -289,14 +297,16 @@ export class Peerstore {
    * Stores a value of a peer by its key, as a copy. Identify stores the text of `AgentVersion` and `ProtocolVersion`.
    *
    * @throws {@link InvalidParametersError} for an invalid argument.
-   * @throws {@link PeerstoreLimitError} if keys and values of the peer exceed 64 KiB.
+   * @throws {@link PeerstoreLimitError} if keys and values of the peer exceed 64 KiB, or the peers that are kept their bounds.
    */
   put(peer: PeerLike, key: string, value: Uint8Array): Promise<void> {
     const id = peerText(peer)
     aKey(key, 'key')
     bytes(value, 'value')
     const entry = this.table.ensure(id)
-    const refusal = putMetadata(entry, key, Uint8Array.from(value))
+    const refusal =
+      this.table.refusal(id, key.length + value.length) ??
+      putMetadata(entry, key, Uint8Array.from(value))
     if (refusal !== undefined) return Promise.reject(new PeerstoreLimitError(refusal))
     return this.table.own(this.table.settle(entry))
   }
@@ -348,7 +358,7 @@ export class Peerstore {
     const entry = this.table.ensure(id)
     const { latency } = entry
     entry.latency = latency === undefined ? ms : latency + LATENCY_SMOOTHING * (ms - latency)
-    this.table.place(entry)
+    this.table.load(entry)
   }
 
   /** Returns the moving average of the latencies of a peer in milliseconds, the latest with a tenth, as in go. */
@@ -372,6 +382,12 @@ export class Peerstore {
     return this.table.get(peer)?.addresses.texts(this.table.clock) ?? []
   }
 
+  /** Returns a rejection if a lifetime is to keep a peer, and the application keeps too many. */
+  #refusal(peer: string, ttl: number): Promise<never> | undefined {
+    const refusal = ttl === ADDRESS_TTL_PERMANENT ? this.table.refusal(peer) : undefined
+    return refusal === undefined ? undefined : Promise.reject(new PeerstoreLimitError(refusal))
+  }
+
   /** {@link PeerTable.settle} after a removal of addresses: a record of no address is of no use, as in go. */
   #settleAddrs(entry: PeerEntry): Promise<void> {
     if (entry.addresses.size === 0) entry.record = undefined
@@ -386,6 +402,10 @@ export class Peerstore {
       )
     }
     const entry = this.table.ensure(peer)
+    if (entry.isKept) {
+      const refusal = this.table.refusal(peer, distinct.join('').length)
+      if (refusal !== undefined) throw new PeerstoreLimitError(refusal)
+    }
     entry.protocols = Object.freeze(distinct)
     await this.table.own(this.table.settle(entry))
   }
@@ -460,6 +480,11 @@ function areProtocols(protocols: unknown): asserts protocols is readonly string[
 }
 
 function aKey(value: unknown, name: string): void {
-  if (typeof value === 'string' && value.length > 0 && value.length <= KEY_LENGTH_MAX) return
-  throw misuse(name, `a string of 1 to ${KEY_LENGTH_MAX} characters`, value)
+  const isKey =
+    typeof value === 'string' &&
+    value.length > 0 &&
+    value.length <= KEY_LENGTH_MAX &&
+    // A lone surrogate is stored as another character.
+    value.isWellFormed()
+  if (!isKey) throw misuse(name, `a well-formed string of 1 to ${KEY_LENGTH_MAX} characters`, value)
 }

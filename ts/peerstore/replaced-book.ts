@@ -1,11 +1,13 @@
 /** The swarm's use of a peerstore of the application, by its public calls and in the order of go-libp2p. */
+import type { PeerId } from '@libp2p/interface'
 import {
   ADDRESS_TTL_CONNECTED,
   ADDRESS_TTL_RECENTLY_CONNECTED,
   ADDRESS_TTL_TEMPORARY
 } from '../constants.ts'
 import type { ParsedAddress } from '../identity/parsed-address.ts'
-import { AGENT_VERSION, type PeerBook, type PeerReport, PROTOCOL_VERSION } from './peer-book.ts'
+import type { PeerBook, PeerReport } from './peer-book.ts'
+import { AGENT_VERSION, PROTOCOL_VERSION } from './peer-entry.ts'
 import type { PeerstoreLike } from './peerstore.ts'
 
 /** {@link PeerBook} over a replacement. What it throws, or rejects with, is reported and has no other effect. */
@@ -18,6 +20,8 @@ export class ReplacedBook implements PeerBook {
     this.#store = store
     this.#failed = failed
   }
+
+  open(): void {}
 
   addressesOf(peer: string): string[] {
     try {
@@ -88,15 +92,24 @@ export class ReplacedBook implements PeerBook {
 
   tags(): ReadonlyMap<string, ReadonlyMap<string, number>> {
     const tagged = new Map<string, ReadonlyMap<string, number>>()
-    try {
-      for (const peer of this.#store.peers()) {
+    for (const peer of this.#peers()) {
+      try {
         const bytes = this.#store.get(peer, TAGS_KEY)
         if (bytes !== undefined) tagged.set(peer.toString(), tagsOf(bytes))
+      } catch (err) {
+        this.#failed(err)
       }
-    } catch (err) {
-      this.#failed(err)
     }
     return tagged
+  }
+
+  #peers(): PeerId[] {
+    try {
+      return this.#store.peers()
+    } catch (err) {
+      this.#failed(err)
+      return []
+    }
   }
 
   #ttlOf(peer: string): number {

@@ -13,6 +13,9 @@ export function journalOf(
   self: string,
   logger: Logger
 ): Journal {
-  const backend = typeof place === 'string' ? new NativeBackend(place) : new DatastoreBackend(place)
+  const backend =
+    typeof place === 'string'
+      ? new NativeBackend(place, (line) => logger.warn(line))
+      : new DatastoreBackend(place)
   return new Journal(backend, table, self, logger)
 }

@@ -17,12 +17,13 @@ pub struct CommandStore {
 }
 
 impl CommandStore {
-    /// Opens the file at `path`; completes `request`.
+    /// Opens the file at `path`; completes with [`Outcome::Page`], which is empty unless the file was
+    /// damaged and has been repaired.
     ///
     /// # Errors
     /// The error of starting a thread.
     pub fn open(hub: Arc<Hub>, request: u32, path: PathBuf) -> io::Result<Self> {
-        let reply = done(&hub, request);
+        let reply = reply(&hub, request, Outcome::Page);
         Ok(Self {
             store: Store::open(path, reply)?,
             hub,

@@ -11,7 +11,8 @@ pub enum StoreError {
     /// Another process, or another store of this one, has the file open.
     #[error("it is open elsewhere")]
     Locked,
-    /// The file is damaged, or something else; it is left as it is.
+    /// The file is damaged, or something else. One of another kind is left as it is; the check of a
+    /// damaged store may have changed it.
     #[error("it is no intact store: {0}")]
     Corrupt(Box<str>),
     /// The file has the format of another version.

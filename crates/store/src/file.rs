@@ -1,6 +1,7 @@
 //! The file: a redb database with one table of entries, and one with the version of the format.
 
 use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ pub(crate) const VERSION: u64 = 1;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const VERSION_KEY: &str = "version";
+/// A random number, by which a file is known again. Files that were made without one have none.
+const ID_KEY: &str = "id";
 const ENTRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entries");
 
 /// redb caches pages: writes go to the inner nodes, and entries are read once.
@@ -27,6 +30,8 @@ const PAGE_BYTES: usize = 1024 * 1024;
 /// An open file.
 pub(crate) struct File {
     database: Database,
+    id: Option<u64>,
+    is_repaired: bool,
 }
 
 impl File {
@@ -35,16 +40,49 @@ impl File {
         if !path.try_exists()? {
             make(path)?;
         }
-        let mut database = builder().open(path)?;
-        // A file that was damaged since it was closed would otherwise be found out at some later
-        // read. What a crash has left behind is repaired by the open.
-        database.check_integrity()?;
-        let file = Self { database };
-        file.check_version()?;
+        Self::open_existing(path)
+    }
+
+    /// Opens the file at `path` again after a failure: the one with `id`, without damage.
+    pub(crate) fn reopen(path: &Path, id: Option<u64>) -> Result<Self, StoreError> {
+        let file = Self::open_existing(path)?;
+        if file.id != id {
+            return Err(io::Error::other("another file has taken its place").into());
+        }
+        if file.is_repaired {
+            return Err(StoreError::Corrupt(
+                "it was damaged, and has been repaired".into(),
+            ));
+        }
         Ok(file)
     }
 
-    fn check_version(&self) -> Result<(), StoreError> {
+    fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        check_kind(path)?;
+        let mut database = builder().open(path)?;
+        // A file that was damaged since it was closed would otherwise be found out at some later
+        // read. What a crash has left behind is repaired by the open.
+        let is_repaired = !database.check_integrity()?;
+        let mut file = Self {
+            database,
+            id: None,
+            is_repaired,
+        };
+        file.id = file.read_meta()?;
+        Ok(file)
+    }
+
+    pub(crate) const fn id(&self) -> Option<u64> {
+        self.id
+    }
+
+    /// Whether the file was damaged, and has been repaired, maybe without the latest commits.
+    pub(crate) const fn is_repaired(&self) -> bool {
+        self.is_repaired
+    }
+
+    /// Checks the version and returns the id.
+    fn read_meta(&self) -> Result<Option<u64>, StoreError> {
         let meta = match self.database.begin_read()?.open_table(META) {
             Ok(meta) => meta,
             Err(TableError::TableDoesNotExist(_)) => {
@@ -53,7 +91,7 @@ impl File {
             Err(error) => return Err(error.into()),
         };
         match meta.get(VERSION_KEY)?.map(|version| version.value()) {
-            Some(VERSION) => Ok(()),
+            Some(VERSION) => Ok(meta.get(ID_KEY)?.map(|id| id.value())),
             Some(version) => Err(StoreError::Version(version)),
             None => Err(StoreError::Corrupt("it has no version".into())),
         }
@@ -101,6 +139,18 @@ fn builder() -> Builder {
     builder
 }
 
+/// Refuses what can be no store, of which redb's errors say less. A folder is the system's error.
+fn check_kind(path: &Path) -> Result<(), StoreError> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_file() && metadata.len() == 0 {
+        return Err(StoreError::Corrupt("the file is empty".into()));
+    }
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Err(StoreError::Corrupt("it is no regular file".into()));
+    }
+    Ok(())
+}
+
 /// Makes an empty store. It appears whole: a crash on the way leaves nothing at `path`.
 fn make(path: &Path) -> Result<(), StoreError> {
     let folder = folder_of(path);
@@ -122,7 +172,12 @@ fn make(path: &Path) -> Result<(), StoreError> {
 fn fill(path: &Path) -> Result<(), StoreError> {
     let database = builder().create(path)?;
     let transaction = database.begin_write()?;
-    transaction.open_table(META)?.insert(VERSION_KEY, VERSION)?;
+    {
+        let mut meta = transaction.open_table(META)?;
+        meta.insert(VERSION_KEY, VERSION)?;
+        // The seed of a hash table is the random number of the standard library.
+        meta.insert(ID_KEY, RandomState::new().build_hasher().finish())?;
+    }
     drop(transaction.open_table(ENTRIES)?);
     transaction.commit()?;
     Ok(())

@@ -38,7 +38,8 @@ struct Running {
 }
 
 impl Store {
-    /// Opens the file at `path`, which is made with its folders if there is none.
+    /// Opens the file at `path`, which is made with its folders if there is none. The answer is empty,
+    /// or one byte if the file was damaged and has been repaired, maybe without the latest commits.
     ///
     /// # Errors
     /// The error of starting a thread; all others go to `reply`.

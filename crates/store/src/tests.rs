@@ -220,6 +220,75 @@ fn a_file_that_was_cut_off_or_overwritten_is_refused_or_whole() {
     assert!(refused >= 11, "{refused}");
 }
 
+/// Lets the store close the file: after a failure the next call opens it again.
+fn fail(store: &Store) {
+    let (_, result) = answer(|reply| store.commit(vec![1], reply));
+    assert!(matches!(result, Err(StoreError::Malformed)), "{result:?}");
+}
+
+#[test]
+fn a_file_that_has_gone_is_not_made_again_after_a_failure() {
+    let folder = Folder::new("gone");
+    let path = folder.file();
+    let store = open(path.clone()).expect("a new store");
+    commit(&store, &[Change::Put(b"a", b"1")]).expect("stored");
+    fail(&store);
+    let moved = path.with_extension("moved");
+    fs::rename(&path, &moved).expect("moved");
+    let refused = commit(&store, &[Change::Put(b"b", b"2")]);
+    assert!(matches!(refused, Err(StoreError::Io(_))), "{refused:?}");
+    assert!(!path.exists());
+    // Another store in its place is not taken for it.
+    close(&open(path.clone()).expect("another store"));
+    let refused = commit(&store, &[Change::Put(b"b", b"2")]);
+    assert!(matches!(refused, Err(StoreError::Io(_))), "{refused:?}");
+    fs::rename(&moved, &path).expect("moved back");
+    commit(&store, &[Change::Put(b"b", b"2")]).expect("stored");
+    assert_eq!(entries(&store).0.len(), 2);
+}
+
+#[test]
+#[cfg(unix)]
+fn what_is_no_file_is_refused_by_that_name() {
+    let refused = open("/dev/null".into())
+        .err()
+        .map(|error| error.to_string());
+    assert_eq!(
+        refused.as_deref(),
+        Some("it is no intact store: it is no regular file")
+    );
+}
+
+#[test]
+fn a_damaged_file_is_whole_or_refused_or_its_repair_is_reported() {
+    let folder = Folder::new("repair");
+    let path = folder.file();
+    let store = open(path.clone()).expect("a new store");
+    let keys: Vec<_> = (0..300_u32).map(u32::to_be_bytes).collect();
+    let changes: Vec<_> = keys.iter().map(|key| Change::Put(key, &[9; 200])).collect();
+    commit(&store, &changes).expect("stored");
+    close(&store);
+    let store = open(path.clone()).expect("the same store");
+    commit(&store, &[Change::Put(b"last", b"1")]).expect("stored");
+    close(&store);
+    let whole = fs::read(&path).expect("read");
+    let mut refused = 0;
+    for at in (4_096..whole.len()).step_by(4_096) {
+        let mut damaged = whole.clone();
+        damaged[at..(at + 4_096).min(whole.len())].fill(0);
+        fs::write(&path, damaged).expect("written");
+        let (store, opened) = answer(|reply| Store::open(path.clone(), reply));
+        let store = store.expect("a thread");
+        match opened {
+            Ok(answer) if answer.is_empty() => assert_eq!(entries(&store).0.len(), 301, "{at}"),
+            Ok(answer) => assert_eq!(answer, [1]),
+            Err(StoreError::Corrupt(_) | StoreError::Io(_)) => refused += 1,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert!(refused > 0);
+}
+
 #[test]
 fn a_folder_in_place_of_the_file_is_the_systems_error() {
     let folder = Folder::new("folder");

@@ -1,12 +1,17 @@
 //! The thread of a store.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::mpsc::Receiver;
 
 use crate::Reply;
 use crate::error::StoreError;
 use crate::file::File;
+
+/// The answer of the open of a file that was repaired.
+const REPAIRED: u8 = 1;
 
 /// A call that waits for the thread.
 pub(crate) enum Job {
@@ -33,8 +38,13 @@ impl Job {
 
 /// Opens the file, then runs calls until the store is closed or dropped.
 pub(crate) fn run(path: PathBuf, opened: Reply, jobs: &Receiver<Job>) {
-    let mut open = Open { path, file: None };
-    let result = open.with(|_| Ok(Vec::new()));
+    quiet_panics();
+    let mut open = Open {
+        path,
+        file: None,
+        id: None,
+    };
+    let result = open.with(|file| Ok(vec![REPAIRED; usize::from(file.is_repaired())]));
     let is_open = result.is_ok();
     opened(result);
     if !is_open {
@@ -68,6 +78,8 @@ fn answer_rest(jobs: &Receiver<Job>) {
 struct Open {
     path: PathBuf,
     file: Option<File>,
+    /// The id of the file, once it was open.
+    id: Option<Option<u64>>,
 }
 
 impl Open {
@@ -77,8 +89,8 @@ impl Open {
         &mut self,
         act: impl FnOnce(&File) -> Result<Vec<u8>, StoreError>,
     ) -> Result<Vec<u8>, StoreError> {
-        let (path, file) = (&self.path, &mut self.file);
-        let result = unwinding(|| act(opened(path, file)?));
+        let (path, file, id) = (&self.path, &mut self.file, &mut self.id);
+        let result = unwinding(|| act(opened(path, file, id)?));
         if result.is_err() {
             self.close();
         }
@@ -95,11 +107,42 @@ impl Open {
     }
 }
 
-fn opened<'a>(path: &Path, file: &'a mut Option<File>) -> Result<&'a File, StoreError> {
-    Ok(match file {
-        Some(file) => file,
-        None => file.insert(File::open(path)?),
-    })
+/// Only the first open makes a file: one that has gone since is an error, and so is another one in
+/// its place, as either lacks what was stored.
+fn opened<'a>(
+    path: &Path,
+    file: &'a mut Option<File>,
+    id: &mut Option<Option<u64>>,
+) -> Result<&'a File, StoreError> {
+    if let Some(file) = file {
+        return Ok(file);
+    }
+    let opened = match *id {
+        Some(id) => File::reopen(path, id)?,
+        None => File::open(path)?,
+    };
+    *id = Some(opened.id());
+    Ok(file.insert(opened))
+}
+
+thread_local! {
+    /// Whether panics of this thread are answered as errors.
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps panics of this thread out of the standard error, where redb's would have backtraces for
+/// every damaged file. Other threads have the hook that was set before.
+fn quiet_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_QUIET.get() {
+                previous(info);
+            }
+        }));
+    });
+    IS_QUIET.set(true);
 }
 
 /// Turns panics into errors: redb has them for files that are damaged.
