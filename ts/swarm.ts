@@ -1077,20 +1077,16 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
 
   /** Stores the tags of a peer that outlive the process, once one of them has changed. */
   #storeTags(peer: string, changed: string): void {
-    if (!isKeepAlive(changed)) return
-    const tags = [...this.#tags.tagsOf(peer)].filter(([tag]) => isKeepAlive(tag))
-    this.#book.setTags(peer, new Map(tags))
+    if (isKeepAlive(changed)) this.#book.setTags(peer, this.#tags.keepAliveTags(peer))
   }
 
   /** Sets the tags that were stored, but for those that the application has set since. */
   #restoreTags(): void {
     for (const [peer, tags] of this.#book.tags()) {
-      const kept = [...tags].filter(([tag]) => isKeepAlive(tag))
+      const kept = new Map([...tags].filter(([tag]) => isKeepAlive(tag)))
       // A datastore of js-libp2p has others too.
-      if (kept.length < tags.size) this.#book.setTags(peer, new Map(kept))
-      for (const [tag, value] of kept) {
-        if (!this.#tags.tagsOf(peer).has(tag)) this.#tags.tagPeer(peer, tag, value)
-      }
+      if (kept.size < tags.size) this.#book.setTags(peer, kept)
+      this.#tags.restore(peer, kept)
     }
   }
 

@@ -6,7 +6,7 @@ import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import type { Swarm } from '../swarm.ts'
 import { Cooldowns } from './cooldowns.ts'
 import { hostOf, type ManagerHost } from './host.ts'
-import type { ConnectionObserver } from './interfaces.ts'
+import type { AutoConnectorLike } from './interfaces.ts'
 
 /** Dials at a time: of the 100 that a swarm makes, most are left to the application. */
 const DIALS_MAX = 16
@@ -25,13 +25,13 @@ const DISCONNECT_INTERVAL_MS = 5_000
  * `connections.autoConnectInterval`, at least every 10 s below `connections.min`, and when a connection has ended.
  *
  * A round dials as many peers as connections are missing, those with the highest sum of tags first: never this swarm,
- * peers that are connected, those without a known address or with temporary ones only, or those in cooldown. A peer is in cooldown for
- * `connections.autoConnectCooldown` after a failed dial, doubled by each further one, for a minute after it has
- * disconnected, and until the next connection if the application has closed the last one.
+ * peers that are connected, those without a known address or with temporary ones only, or those in cooldown. A peer is in
+ * cooldown for `connections.autoConnectCooldown` after a failed dial, doubled by each further one, for a minute after it
+ * has disconnected, and until the next connection if the application has closed the last one.
  *
  * Every swarm has one, `swarm.autoConnector`. See docs/connection-manager.md.
  */
-export class AutoConnector implements ConnectionObserver {
+export class AutoConnector implements AutoConnectorLike {
   readonly #swarm: Swarm
   readonly #host: ManagerHost
   readonly #cooldowns: Cooldowns

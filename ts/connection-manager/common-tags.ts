@@ -69,6 +69,11 @@ export function aTagValue(value: unknown, name: string): void {
   throw misuse(name, `a whole number between -${TAG_VALUE_MAX} and ${TAG_VALUE_MAX}`, value)
 }
 
+/** @internal Returns the nearest value that a tag may have. */
+export function boundedTagValue(value: number): number {
+  return Math.min(Math.max(value, -TAG_VALUE_MAX), TAG_VALUE_MAX)
+}
+
 /** @internal Checks the bounds of a tag. */
 export function checkBounds(min: number, max: number): void {
   aTagValue(min, 'min')

@@ -37,7 +37,8 @@ export class ConnectionManager {
   #pruner: ConnectionPrunerLike | undefined
   #connector: AutoConnectorLike | undefined
   #queue: ReconnectQueueLike | undefined
-  #isStarted = false
+  /** The parts, while they are started. */
+  #started: readonly ConnectionObserver[] = []
 
   constructor(swarm: Swarm, host: ManagerHost, parts: ManagerParts) {
     this.#swarm = swarm
@@ -75,19 +76,25 @@ export class ConnectionManager {
 
   /** Starts the parts. Throws what those of the application throw. */
   start(): void {
-    const parts = this.#parts()
-    this.#isStarted = true
+    const parts = [this.pruner, this.connector, this.queue]
+    this.#started = parts
     for (const part of parts) {
       // A part of the application may have closed the swarm.
-      if (this.#isStarted) this.#watch(part, part.start())
+      if (this.#started === parts) this.#watch(part, part.start())
     }
   }
 
   /** Stops the parts: the swarm closes. */
   stop(): void {
-    if (!this.#isStarted) return
-    this.#isStarted = false
-    for (const part of this.#parts()) this.#tell(part, () => part.stop())
+    const parts = this.#started
+    this.#started = []
+    for (const part of parts) {
+      try {
+        this.#watch(part, part.stop())
+      } catch (err) {
+        this.#failed(part, err)
+      }
+    }
   }
 
   /** Called with each new connection, before anyone is notified of it. */
@@ -97,7 +104,7 @@ export class ConnectionManager {
 
   /** Called with each new connection, once everyone was notified of it. */
   connected(connection: Connection): void {
-    this.#observe('connected', connection)
+    for (const part of this.#started) this.#tell(part, 'connected', connection)
   }
 
   /** Called with each connection that has ended, before anyone is notified of that. */
@@ -107,18 +114,13 @@ export class ConnectionManager {
 
   /** Called with each connection that has ended, once everyone was notified of that. */
   disconnected(connection: Connection): void {
-    this.#observe('disconnected', connection)
-  }
-
-  #observe(event: 'connected' | 'disconnected', connection: Connection): void {
-    if (!this.#isStarted) return
-    for (const part of this.#parts()) this.#tell(part, () => part[event]?.(connection))
+    for (const part of this.#started) this.#tell(part, 'disconnected', connection)
   }
 
   /** Calls a part, which may be the application's. */
-  #tell(part: ConnectionObserver, call: () => unknown): void {
+  #tell(part: ConnectionObserver, call: 'connected' | 'disconnected', about: Connection): void {
     try {
-      this.#watch(part, call())
+      this.#watch(part, part[call]?.(about))
     } catch (err) {
       this.#failed(part, err)
     }
@@ -131,10 +133,6 @@ export class ConnectionManager {
 
   #failed(part: ConnectionObserver, err: unknown): void {
     this.#host.onFailure(err, part, 'a part of the connection management failed')
-  }
-
-  #parts(): readonly ConnectionObserver[] {
-    return [this.pruner, this.connector, this.queue]
   }
 
   /** Makes a part. */

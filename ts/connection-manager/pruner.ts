@@ -9,7 +9,7 @@ import { type Connection, checkConnection } from '../connection.ts'
 import { ConnectionErrorCode } from '../constants.ts'
 import type { Swarm } from '../swarm.ts'
 import { hostOf, type ManagerHost } from './host.ts'
-import type { ConnectionObserver } from './interfaces.ts'
+import type { ConnectionPrunerLike } from './interfaces.ts'
 import { NeverPruned } from './never-prune.ts'
 import { decide, type PruneDecision, type PruneLicence } from './prune-decision.ts'
 import { candidateOf, sorted } from './prune-order.ts'
@@ -60,7 +60,7 @@ const OPTION_CHECKS: OptionChecks<ConnectionPrunerOptions> = { allow: anArray }
  *
  * Every swarm has one, `swarm.connectionPruner`. See docs/connection-manager.md.
  */
-export class ConnectionPruner implements ConnectionObserver {
+export class ConnectionPruner implements ConnectionPrunerLike {
   readonly #swarm: Swarm
   readonly #host: ManagerHost
   readonly #neverPruned: NeverPruned

@@ -5,9 +5,8 @@ import type { Connection } from '../connection.ts'
 import type { Libp2pError } from '../errors.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import type { Swarm } from '../swarm.ts'
-import { isKeepAlive } from './common-tags.ts'
 import { hostOf, type ManagerHost } from './host.ts'
-import type { ConnectionObserver } from './interfaces.ts'
+import type { ReconnectQueueLike } from './interfaces.ts'
 
 /** Times are made longer or shorter by up to this share, so that the clients of a server do not return all at once. */
 const JITTER = 0.1
@@ -42,7 +41,7 @@ interface Job {
  * application has closed are: remove the tag first. Pending dials keep the process alive. Every swarm has one,
  * `swarm.reconnectQueue`. See docs/connection-manager.md.
  */
-export class ReconnectQueue implements ConnectionObserver {
+export class ReconnectQueue implements ReconnectQueueLike {
   readonly #swarm: Swarm
   readonly #host: ManagerHost
   readonly #jobs = new Map<string, Job>()
@@ -66,7 +65,7 @@ export class ReconnectQueue implements ConnectionObserver {
   start(): void {
     if (this.#isStarted || !this.#swarm.isStarted()) return
     this.#isStarted = true
-    for (const peer of this.#host.tags.peersTagged(isKeepAlive)) {
+    for (const peer of this.#host.tags.keptAlive()) {
       if (!this.#host.isConnected(peer)) this.#add(peer, 0)
     }
   }
@@ -87,13 +86,11 @@ export class ReconnectQueue implements ConnectionObserver {
   disconnected(connection: Connection): void {
     const { peer, closeReason } = connectionFacade.coreOf(connection)
     const isOurRule = closeReason !== undefined && closeReason.rule !== ''
-    if (!this.#isStarted || isOurRule || !this.#isTagged(peer) || this.#host.isConnected(peer))
+    const { tags } = this.#host
+    if (!this.#isStarted || isOurRule || !tags.isKeptAlive(peer) || this.#host.isConnected(peer)) {
       return
+    }
     if (!this.#jobs.has(peer)) this.#add(peer, this.#host.config.reconnect.interval)
-  }
-
-  #isTagged(peer: string): boolean {
-    return [...this.#host.tags.tagsOf(peer).keys()].some(isKeepAlive)
   }
 
   #add(peer: string, ms: number): void {
@@ -135,7 +132,7 @@ export class ReconnectQueue implements ConnectionObserver {
       const job = this.#due.shift()
       if (job === undefined) return
       if (this.#jobs.get(job.peer) !== job) continue
-      if (!this.#isTagged(job.peer)) {
+      if (!this.#host.tags.isKeptAlive(job.peer)) {
         this.#end(job)
         continue
       }
@@ -179,7 +176,7 @@ export class ReconnectQueue implements ConnectionObserver {
       `${peer} was not reconnected, and is no longer tagged keep-alive`,
       error
     )
-    for (const tag of [...tags.tagsOf(peer).keys()].filter(isKeepAlive)) tags.untagPeer(peer, tag)
+    for (const tag of tags.keepAliveTags(peer).keys()) tags.untagPeer(peer, tag)
     this.#host.reconnectFailed({ peer: peerIdOf(peer), attempts, error })
   }
 }

@@ -15,7 +15,7 @@ import { lazyModule } from '../base/lazy-module.ts'
 import { Failures } from '../diagnostics/failures.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type PeerLike, peerIdOf, peerText } from '../identity/peer-id.ts'
-import { aTagValue, isKeepAlive, type TagUpdate } from './common-tags.ts'
+import { aTagValue, boundedTagValue, isKeepAlive, type TagUpdate } from './common-tags.ts'
 import type { DecayingTag, DecayingTagOptions, DecayingTags } from './decay.ts'
 
 /** Milliseconds between two ticks of the timer of decaying tags by default, as in go-libp2p. */
@@ -243,7 +243,8 @@ export class TagStore {
    * Registers a tag whose value decays, such as the esteem that a peer has earned by its answers. See the presets
    * {@link decayLinear}, {@link bumpSumBounded} and others. Its values are part of the sum of a peer.
    *
-   * @throws {@link InvalidParametersError} for an invalid option, and for a name that is registered already, or that of other tags.
+   * @throws {@link InvalidParametersError} for an invalid option, and for a name that is registered already, or that of
+   * other tags.
    * @example
    * ```ts
    * const answers = swarm.tagStore.registerDecayingTag('answers', {
@@ -281,16 +282,30 @@ export class TagStore {
     return this.#entries.get(peer)?.conns === undefined
   }
 
-  /** @internal The static tags of a peer by its canonical text. */
-  tagsOf(peer: string): ReadonlyMap<string, number> {
-    return this.#entries.get(peer)?.tags ?? NO_TAGS
+  /** @internal The tags of a peer, by its canonical text, that begin with `keep-alive`. */
+  keepAliveTags(peer: string): Map<string, number> {
+    const { tags = [] } = this.#entries.get(peer) ?? {}
+    return new Map([...tags].filter(([tag]) => isKeepAlive(tag)))
   }
 
-  /** @internal The peers with a static tag that is accepted by `isWanted`, by their canonical text. */
-  peersTagged(isWanted: (tag: string) => boolean): string[] {
-    return [...this.#entries].flatMap(([peer, { tags }]) =>
-      tags !== undefined && [...tags.keys()].some(isWanted) ? [peer] : []
-    )
+  /** @internal Whether a peer, by its canonical text, has such a tag. */
+  isKeptAlive(peer: string): boolean {
+    for (const tag of this.#entries.get(peer)?.tags?.keys() ?? []) if (isKeepAlive(tag)) return true
+    return false
+  }
+
+  /** @internal The peers with such a tag, by their canonical text. */
+  keptAlive(): string[] {
+    return [...this.#entries.keys()].filter((peer) => this.isKeptAlive(peer))
+  }
+
+  /** @internal Sets tags of a peer that were stored, but for those that it has: no change that is reported. */
+  restore(peer: string, stored: ReadonlyMap<string, number>): void {
+    for (const [tag, value] of stored) {
+      // What another program has stored may be any number.
+      if (this.#entries.get(peer)?.tags?.has(tag) !== true)
+        this.#put(peer, tag, boundedTagValue(value))
+    }
   }
 
   /** @internal {@link isProtected} for the canonical text of a peer. */
@@ -347,14 +362,17 @@ export class TagStore {
   }
 
   #set(peer: string, tag: string, value: number): void {
-    const entry = this.#entryOf(peer)
-    const before = entry.tags?.get(tag)
-    if (before === value) return
-    entry.tags ??= new Map()
-    entry.tags.set(tag, value)
-    entry.value += value - (before ?? 0)
-    this.#forgetBeyondMax(peer)
+    if (this.#entries.get(peer)?.tags?.get(tag) === value) return
+    this.#put(peer, tag, value)
     this.#events.changed?.(peer, tag, value)
+  }
+
+  #put(peer: string, tag: string, value: number): void {
+    const entry = this.#entryOf(peer)
+    entry.tags ??= new Map()
+    entry.value += value - (entry.tags.get(tag) ?? 0)
+    entry.tags.set(tag, value)
+    this.#forgetBeyondMax(peer)
   }
 
   /** Adds the change of a decaying tag to the sum of a peer. */
@@ -362,7 +380,7 @@ export class TagStore {
     const entry = this.#entryOf(peer)
     entry.value += delta
     this.#dropIfEmpty(peer, entry)
-    this.#forgetBeyondMax()
+    this.#forgetBeyondMax(peer)
   }
 
   #entryOf(peer: string): Entry {
@@ -402,7 +420,7 @@ export class TagStore {
   #forgetBeyondMax(written?: string): void {
     if (this.#disconnected <= this.#forgetAbove) return
     const counted = [...this.#entries].filter(
-      ([peer, entry]) => entry.conns === undefined && !this.#isKept(peer, entry)
+      ([peer, { conns }]) => conns === undefined && !this.protects(peer) && !this.isKeptAlive(peer)
     )
     // Those that are kept do not count.
     this.#forgetAbove = DISCONNECTED_MAX + this.#disconnected - counted.length
@@ -415,13 +433,7 @@ export class TagStore {
       this.#forget(peer, entry)
     }
   }
-
-  #isKept(peer: string, { tags }: Entry): boolean {
-    return this.protects(peer) || (tags !== undefined && [...tags.keys()].some(isKeepAlive))
-  }
 }
-
-const NO_TAGS: ReadonlyMap<string, number> = new Map()
 
 /** Checks the name of a tag. */
 function aTag(tag: unknown): void {

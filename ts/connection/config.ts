@@ -90,7 +90,10 @@ export interface ConnectionConfig {
    * to `low` or 100, whichever is less.
    */
   autoConnectBelow?: number
-  /** Milliseconds between two rounds of the auto-connector; `Infinity` for those after disconnects only. Defaults to 30,000. */
+  /**
+   * Milliseconds between two rounds of the auto-connector; `Infinity` for those after disconnects only. Defaults to
+   * 30,000.
+   */
   autoConnectInterval?: number
   /** Milliseconds for which it leaves a peer alone after a failed dial; doubled by each further one. Defaults to 5,000. */
   autoConnectCooldown?: number
@@ -311,24 +314,23 @@ function marksOf(
     given.autoConnectBelow ?? given.low ?? Math.min(low, defaults.autoConnectBelow)
   if (low === NONE) throw misuse('connections.low', 'a whole number of 0 or more', low)
   // Otherwise the error would name a mark that was not given.
-  if (given.low !== undefined && given.high === undefined && max !== NONE && low >= max) {
-    throw new InvalidParametersError(
-      `expected connections.low to be less than connections.max, which is ${max}, received ${low}`
-    )
-  }
+  if (given.low !== undefined && given.high === undefined) checkBelowMax(low, 'low', max)
   checkOrder(low, 'low', max, 'max')
   checkOrder(min, 'min', low, 'low')
   checkOrder(low, 'low', high, 'high')
-  if (high !== NONE && high >= max) {
-    throw new InvalidParametersError(
-      `expected connections.high to be less than connections.max, which is ${max}, received ${high}`
-    )
-  }
+  if (high !== NONE) checkBelowMax(high, 'high', max)
   checkOrder(autoConnectBelow, 'autoConnectBelow', Math.min(high, max), high < max ? 'high' : 'max')
   if (autoConnectBelow === NONE) {
     throw misuse('connections.autoConnectBelow', 'a whole number of 0 or more', autoConnectBelow)
   }
   return { high, low, min, autoConnectBelow }
+}
+
+function checkBelowMax(mark: number, name: string, max: number): void {
+  if (mark < max) return
+  throw new InvalidParametersError(
+    `expected connections.${name} to be less than connections.max, which is ${max}, received ${mark}`
+  )
 }
 
 function checkOrder(least: number, name: string, most: number, limit: string): void {
