@@ -191,8 +191,10 @@ test('a peerstore of the application remembers the tags too', async (t) => {
     get: (_target, name) => {
       const member: unknown = Reflect.get(store, name, store)
       if (typeof member !== 'function') return member
-      calls.push(String(name))
-      return member.bind(store)
+      return (...given: unknown[]) => {
+        calls.push(String(name))
+        return Reflect.apply(member, store, given)
+      }
     },
     getPrototypeOf: () => Object.prototype
   })
@@ -200,13 +202,23 @@ test('a peerstore of the application remembers the tags too', async (t) => {
   first.swarm.tagPeer(peerOf(1), CommonTags.KEEP_ALIVE, 5)
   await first.swarm.close()
   t.true(calls.includes('put'))
+  calls.length = 0
   const second = await setUp(t, {}, { peerstore: replaced })
+  // What has been read is not written again.
+  t.false(calls.includes('put'))
   t.deepEqual(second.swarm.getTagInfo(peerOf(1))?.tags, { [CommonTags.KEEP_ALIVE]: 5 })
   t.is(second.swarm.reconnectQueue.pending, 1)
   second.swarm.untagPeer(peerOf(1), CommonTags.KEEP_ALIVE)
   await second.swarm.close()
   const third = await setUp(t, {}, { peerstore: replaced })
   t.is(third.swarm.getTagInfo(peerOf(1)), undefined)
+})
+
+test('a stored value that no tag may have is taken as the nearest one', async (t) => {
+  const peerstore = new Peerstore()
+  await peerstore.setTags(peerOf(1), new Map([[CommonTags.KEEP_ALIVE, 2 ** 32]]))
+  const { swarm } = await setUp(t, {}, { peerstore })
+  t.is(swarm.getTagInfo(peerOf(1))?.tags[CommonTags.KEEP_ALIVE], 2 ** 31 - 1)
 })
 
 test('the close of a swarm ends pending reconnections', async (t) => {

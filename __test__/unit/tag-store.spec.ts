@@ -1,8 +1,10 @@
 /** Tags and protection of peers. */
 import test from 'ava'
 import {
+  bumpSumBounded,
   CommonTags,
   Direction,
+  decayLinear,
   InvalidParametersError,
   toString as nameOf,
   TagStore,
@@ -278,5 +280,15 @@ test('the tags of unconnected peers are bounded: never connected ones go first, 
     t.is(store.getTag(peer, 'value'), -1 - index)
   }
   t.is(store.getTag(wished, CommonTags.KEEP_ALIVE), -1_000)
+  const decaying = store.registerDecayingTag('esteem', {
+    interval: 60_000,
+    decay: decayLinear(0.5),
+    bump: bumpSumBounded(-(2 ** 30), 0)
+  })
+  for (let index = 0; index < 2 * total; index += 1) {
+    const peer = peerOf(6 * total + index)
+    decaying.bump(peer, -3 * total - index)
+    t.is(store.getTagValue(peer), -3 * total - index)
+  }
   t.true(store.getAllPeers().length <= total + 5)
 })
