@@ -22,7 +22,7 @@ import { PEER } from '../support/added.ts'
 import { tcpSockets } from '../support/duplexes.ts'
 import { memoryConns } from '../support/memory-muxer.ts'
 import { createNode, createPair, until } from '../support/pair.ts'
-import { line, MULTISTREAM, RawPeer } from '../support/raw-peer.ts'
+import { isAnswered } from '../support/raw-peer.ts'
 import { serveSockets } from '../support/sockets.ts'
 
 const OTHER = 'QmcgpsyWgH8Y8ajJz1Cu72KnS5uo2Aa2LpzU7kinSupNKC'
@@ -39,19 +39,6 @@ async function gated(
   await swarm.listen(address)
   const port = Number(`${swarm.getListenAddrs()[0]}`.split('/').at(-1))
   return { swarm, port, refused }
-}
-
-/** Resolves to whether a host gets an answer; a refused one gets no byte before the close. */
-async function isAnswered(t: ExecutionContext, port: number, from: string): Promise<boolean> {
-  const peer = await RawPeer.connect(t, port, from)
-  let received = 0
-  peer.socket.on('data', (bytes: Buffer) => {
-    received += bytes.length
-    peer.socket.destroy()
-  })
-  peer.send(line(MULTISTREAM))
-  await peer.closedWithin()
-  return received > 0
 }
 
 function resolverOf(names: Readonly<Record<string, readonly string[]>>): DnsResolverLike {

@@ -2,7 +2,7 @@
 import test, { type ExecutionContext } from 'ava'
 import { InvalidParametersError, RateLimitError, StateError, Swarm } from '../../ts/index.ts'
 import { createNode, until } from '../support/pair.ts'
-import { line, MULTISTREAM, RawPeer } from '../support/raw-peer.ts'
+import { isAnswered } from '../support/raw-peer.ts'
 
 /** A rate that does not refill within a test. */
 const RATES = [{ family: 4, prefix: 32, perSecond: 0.001, burst: 4 }] as const
@@ -17,19 +17,8 @@ test('points of the application and connections come from the same buckets', asy
   const swarm = await createNode(t, { limits: { rates: RATES, loopbackExempt: false } })
   await swarm.listen('/ip4/127.0.0.1/tcp/0')
   const port = Number(`${swarm.getListenAddrs()[0]}`.split('/').at(-1))
-  const isAnswered = async (): Promise<boolean> => {
-    const peer = await RawPeer.connect(t, port, '127.0.0.7')
-    let received = 0
-    peer.socket.on('data', (bytes: Buffer) => {
-      received += bytes.length
-      peer.socket.destroy()
-    })
-    peer.send(line(MULTISTREAM))
-    await peer.closedWithin()
-    return received > 0
-  }
   swarm.inboundRateLimiter.consume('127.0.0.7', 2)
-  t.true(await isAnswered())
+  t.true(await isAnswered(t, port, '127.0.0.7'))
   t.like(left(t, swarm, '/ip4/127.0.0.7/tcp/1', 2), {
     consumedPoints: 3,
     remainingPoints: 1,
@@ -37,12 +26,12 @@ test('points of the application and connections come from the same buckets', asy
     resource: 'connectionsPerSecond',
     option: 'limits.rates'
   })
-  t.true(await isAnswered())
-  t.false(await isAnswered())
+  t.true(await isAnswered(t, port, '127.0.0.7'))
+  t.false(await isAnswered(t, port, '127.0.0.7'))
   // Another host has a bucket of its own.
   swarm.inboundRateLimiter.consume('127.0.0.8', 4)
   swarm.inboundRateLimiter.reset('127.0.0.7')
-  t.true(await isAnswered())
+  t.true(await isAnswered(t, port, '127.0.0.7'))
   t.like(left(t, swarm, '127.0.0.8', 1), { consumedPoints: 4, remainingPoints: 0 })
   swarm.inboundRateLimiter.reset()
   swarm.inboundRateLimiter.consume('127.0.0.8', 4)

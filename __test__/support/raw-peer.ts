@@ -193,3 +193,20 @@ export class RawSession {
     return taken
   }
 }
+
+/** Resolves to whether a host gets an answer; a refused one gets no byte before the close. */
+export async function isAnswered(
+  t: ExecutionContext,
+  port: number,
+  from: string
+): Promise<boolean> {
+  const peer = await RawPeer.connect(t, port, from)
+  let received = 0
+  peer.socket.on('data', (bytes: Buffer) => {
+    received += bytes.length
+    peer.socket.destroy()
+  })
+  peer.send(line(MULTISTREAM))
+  await peer.closedWithin()
+  return received > 0
+}

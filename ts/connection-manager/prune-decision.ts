@@ -64,7 +64,10 @@ export interface PruneLicence {
   readonly ignoresProtection?: boolean
 }
 
-/** @internal Decides which of `connections` are closed so that `connections.low` of them stay; `isWhole` reports all of them. */
+/**
+ * @internal Decides which of `connections` are closed so that `connections.low` of them stay; `isWhole` reports all of
+ * them.
+ */
 export function decide(
   connections: readonly Connection[],
   context: PruneContext,

@@ -48,8 +48,8 @@ impl NetworkSet {
         self.ipv6.sort();
     }
 
-    /// Removes networks; returns how many of them it had. A network that is a part of one in the set
-    /// is none of it.
+    /// Removes networks; returns how many of them it had. A network that merely lies within one of the
+    /// set is not one of them.
     pub fn remove(&mut self, networks: &[Network]) -> usize {
         let before = self.len();
         let mut removed = Self::default();
