@@ -158,8 +158,10 @@ export class ConnectionPruner implements ConnectionPrunerLike {
 
   /** Closes what is not protected first, then what is. */
   async #force(): Promise<number> {
-    await this.#running
+    while (this.#running !== undefined) await this.#running
     const closed = await this.#decide({ ignoresGrace: true })
+    // Another decision may have begun while the connections ended.
+    while (this.#running !== undefined) await this.#running
     if (this.#swarm.getTotalConnections() <= this.#host.config.low) return closed
     return closed + (await this.#decide({ ignoresGrace: true, ignoresProtection: true }))
   }
