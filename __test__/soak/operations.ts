@@ -14,6 +14,9 @@ type Operation = (context: {
   readonly random: Random
 }) => Promise<unknown> | unknown
 
+/** Tags of the process so far: their names must differ. */
+let decayingTags = 0
+
 const NETWORKS = ['127.0.0.0/8', '192.0.2.0/24']
 
 /** Operations with their weights. */
@@ -64,8 +67,9 @@ const OPERATIONS: Readonly<Record<string, readonly [weight: number, run: Operati
   ],
   bump: [
     5,
-    ({ node, other, random }) => {
-      const tag = node.swarm.tagStore.registerDecayingTag(`decaying ${random(1_000_000)}`, {
+    ({ node, other }) => {
+      decayingTags += 1
+      const tag = node.swarm.tagStore.registerDecayingTag(`decaying ${decayingTags}`, {
         interval: 100,
         decay: decayLinear(0.5),
         bump: bumpSumBounded(0, 100)
