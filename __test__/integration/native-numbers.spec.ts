@@ -14,7 +14,7 @@ const WORDS = new Uint32Array(16)
 
 /** Every hot call that takes numbers, with `number` for one of them and 1 for the others. */
 const HOT: Readonly<Record<string, ((hot: HotCalls, number: number) => number)[]>> = {
-  open: [(hot, number) => hot.open(aConnection(number), WORDS.subarray(0, 1))],
+  open: [(hot, number) => hot.open(aConnection(number), WORDS.subarray(0, 1), true)],
   read: [(hot, number) => hot.read(aStream(number), BYTES)],
   readMessages: [(hot, number) => hot.readMessages(aStream(number), BYTES, WORDS)],
   frame: [
@@ -25,6 +25,7 @@ const HOT: Readonly<Record<string, ((hot: HotCalls, number: number) => number)[]
   write: [(hot, number) => hot.write(aStream(number), BYTES)],
   submit: [(hot, number) => hot.submit(new Int32Array(3), number, BYTES)],
   closeRead: [(hot, number) => hot.closeRead(aStream(number))],
+  discard: [(hot, number) => hot.discard(aStream(number))],
   remove: [(hot, number) => hot.remove(aStream(number))],
   reset: [
     (hot, number) => hot.reset(aStream(number), 0),

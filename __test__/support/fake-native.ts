@@ -183,6 +183,12 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       else if (stream.state === CLOSE_WRITE) stream.state = CLOSE_BOTH
       return finish(handle, stream)
     },
+    discard(handle) {
+      calls.push(`discard ${handle}`)
+      const stream = at(handle)
+      stream.inbox = []
+      return stream.state
+    },
     remove(handle) {
       calls.push(`remove ${handle}`)
       closed(handle, 0)
@@ -249,6 +255,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     resolve: () => {},
     dial: () => {},
     upgrade: () => 0,
+    accept: () => {},
     takeAttempts: () => ({ failed: [], underWay: [] }),
     cancel: () => {},
     connection: () => FACTS,

@@ -24,6 +24,7 @@ const CALLS: Readonly<Record<Exclude<keyof HotCalls, 'attachment'>, true>> = {
   submit: true,
   flush: true,
   closeRead: true,
+  discard: true,
   remove: true,
   reset: true,
   setState: true,

@@ -76,7 +76,7 @@ export class NativeOpener implements Opener, ConnectionSink {
   }
 
   open(protocols: readonly string[], numbers: Uint32Array): StreamCore | Libp2pError {
-    const result = this.#engine.hot.open(this.#handle, numbers)
+    const result = this.#engine.hot.open(this.#handle, numbers, true)
     if (result < 0) return this.#openError(-result)
     this.#engine.outbox.flushSoon()
     const isPending = (result & HANDLE_PENDING) !== 0

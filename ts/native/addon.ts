@@ -17,7 +17,7 @@ export interface HotCalls {
   /** Id of this attachment, passed to the other calls of the addon. */
   readonly attachment: number
   drain(records: Uint32Array): number
-  open(connection: ConnectionHandle, protocols: Uint32Array): number
+  open(connection: ConnectionHandle, protocols: Uint32Array, isLazy: boolean): number
   read(stream: StreamHandle, into: Uint8Array): number
   readMessages(stream: StreamHandle, into: Uint8Array, lengths: Uint32Array): number
   frame(stream: StreamHandle, framing: number, maxMessageBytes: number): number
@@ -25,6 +25,7 @@ export interface HotCalls {
   submit(table: Int32Array, count: number, staging: Uint8Array): number
   flush(): number
   closeRead(stream: StreamHandle): number
+  discard(stream: StreamHandle): number
   remove(stream: StreamHandle): number
   reset(stream: StreamHandle, code: number): number
   setState(stream: StreamHandle, state: number): number
@@ -148,6 +149,8 @@ export interface NativeGateQuestion {
   hook: number
   /** Request of the dial or the upgrade; 0 for a connection that a listener has accepted. */
   request: number
+  /** The listener that has accepted it; 0 for other connections. */
+  listener: number
   direction: number
   localAddress: string
   remoteAddress: string
@@ -207,6 +210,8 @@ export interface NativeUpgradeOptions {
   /** Whether the scope is charged to `peer`. */
   isChargedToPeer: boolean
   security?: string[] | undefined
+  /** Security protocol that was agreed on before, so that only the muxer is negotiated. */
+  agreed?: string
   /** Whether the muxer alone runs over the duplex, without security or negotiation. */
   muxerOnly?: boolean
 }
@@ -311,6 +316,8 @@ export interface NativeNode {
   ): void
   /** Returns the handle of a pipe, which the caller fills and empties. */
   upgrade(request: RequestId, options: NativeUpgradeOptions): number
+  /** Answers the question about an accepted connection: its upgrade becomes a command, with the result of a duplex's. */
+  accept(request: RequestId, ticket: number): void
   takeAttempts(request: RequestId): NativeAttempts
   cancel(request: RequestId): void
   connection(handle: ConnectionHandle): NativeConnectionFacts
@@ -335,6 +342,8 @@ export interface NativeSessionInit {
   negotiate: boolean
   initiator: boolean
   remotePeer?: string
+  /** Muxers that the handshake may select. */
+  muxers?: string[]
 }
 
 /** The remote of a session. */
@@ -342,6 +351,8 @@ export interface SessionFacts {
   peerId: string
   publicKey: Uint8Array
   security: string
+  /** Selected by the handshake. */
+  muxer?: string
 }
 
 /** One end of a secured byte stream; every error is fatal. Input and output are copied. */

@@ -37,6 +37,8 @@ pub struct GateQuestion {
     pub hook: u32,
     /// Request of the dial or the upgrade; 0 for an accepted connection.
     pub request: u32,
+    /// The listener of an accepted connection; 0 for others.
+    pub listener: u32,
     /// 1 inbound, 2 outbound.
     pub direction: u32,
     /// Local address.
@@ -115,11 +117,16 @@ impl NativeGate {
     /// up.
     #[napi(catch_unwind)]
     pub fn answer(&self, ticket: f64, refusal: Option<String>) -> Result<bool, Failure> {
-        if !((0.0..=TICKET_MAX).contains(&ticket) && ticket.fract() == 0.0) {
-            return Err(invalid("not a ticket"));
-        }
         let refusal = refusal.map(String::into_boxed_str);
-        Ok(self.gate.answer(ticket as u64, refusal))
+        Ok(self.gate.answer(ticket_of(ticket)?, refusal))
+    }
+}
+
+pub(crate) fn ticket_of(number: f64) -> Result<u64, Failure> {
+    if (0.0..=TICKET_MAX).contains(&number) && number.fract() == 0.0 {
+        Ok(number as u64)
+    } else {
+        Err(invalid("not a ticket"))
     }
 }
 
@@ -129,6 +136,7 @@ fn question(ticket: u64, question: &Question) -> GateQuestion {
         ticket: ticket as f64,
         hook: question.hook as u32,
         request: question.request,
+        listener: question.listener,
         direction: match question.direction {
             Direction::Inbound => 1,
             Direction::Outbound => 2,

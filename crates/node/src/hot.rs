@@ -31,6 +31,7 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"submit", submit),
     (c"flush", flush),
     (c"closeRead", close_read),
+    (c"discard", discard),
     (c"remove", remove),
     (c"reset", reset),
     (c"setState", set_state),
@@ -124,7 +125,7 @@ hot!(open, call => {
     let protocols = call.elements::<u32>(1)?;
     let proposals = match *protocols {
         [] => Proposals::Raw,
-        [protocol] => Proposals::Lazy(protocol),
+        [protocol] if call.flag(2)? => Proposals::Lazy(protocol),
         _ => Proposals::AnyOf(Box::from(&*protocols)),
     };
     let mut environment = call.environment();
@@ -207,6 +208,11 @@ fn state(state: State) -> i32 {
 hot!(close_read, call => {
     let stream = call.number(0)?;
     Ok(state(call.environment().change(stream, |slot| slot.close_read())?))
+});
+
+hot!(discard, call => {
+    let stream = call.number(0)?;
+    Ok(state(call.environment().change(stream, |slot| slot.discard())?))
 });
 
 hot!(remove, call => {

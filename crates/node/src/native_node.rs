@@ -16,10 +16,10 @@ use napi_derive::napi;
 use crate::attached;
 use crate::attachment::Attachment;
 use crate::error_code::ErrorCode;
-use crate::gate::NativeGate;
+use crate::gate::{NativeGate, ticket_of};
 use crate::keys::{Failure, failure, invalid};
 use crate::number::{milliseconds, whole};
-use crate::options::{DialOptions, NodeOptions, UpgradeOptions, securities};
+use crate::options::{DialOptions, NodeOptions, UpgradeOptions, securities, security};
 use crate::resources::{
     NativeResources, RefusalFacts, bits, direction_of, host, refusal, scope_id,
 };
@@ -287,11 +287,7 @@ impl NativeNode {
         let endpoint = options.endpoint.as_deref().map(host).transpose()?;
         let direction = direction_of(options.direction)?;
         let peer = expected_peer(options.peer.as_deref())?;
-        let stack = if options.muxer_only == Some(true) {
-            Stack::MuxerOnly
-        } else {
-            Stack::Secured(securities(options.security.as_deref())?)
-        };
+        let stack = stack(&options)?;
         let opened = self.attachment.environment.borrow_mut().open_pipe();
         let (handle, pipe) = opened.map_err(|error| failure(error.into(), error))?;
         self.node.upgrade(
@@ -311,6 +307,13 @@ impl NativeNode {
             },
         );
         Ok(handle)
+    }
+
+    /// Answers the question about an accepted connection: its upgrade becomes a command, with the result of a duplex's.
+    #[napi(catch_unwind)]
+    pub fn accept(&self, request: f64, ticket: f64) -> Result<(), Failure> {
+        self.node.accept(whole(request)?, ticket_of(ticket)?);
+        Ok(())
     }
 
     /// Returns the progress of a dial's attempts, until its result is taken.
@@ -415,6 +418,17 @@ fn parse_address(text: &str) -> Result<Multiaddr, Failure> {
 /// Parses the address of a duplex, which serves diagnostics: TypeScript knows more forms of addresses, and keeps them.
 fn known_address(text: &str) -> Multiaddr {
     text.parse().unwrap_or_else(|_| Multiaddr::empty())
+}
+
+fn stack(options: &UpgradeOptions) -> Result<Stack, Failure> {
+    if options.muxer_only == Some(true) {
+        return Ok(Stack::MuxerOnly);
+    }
+    match (&options.agreed, &options.security) {
+        (Some(agreed), None) => Ok(Stack::Agreed(security(agreed)?)),
+        (None, offered) => Ok(Stack::Secured(securities(offered.as_deref())?)),
+        (Some(_), Some(_)) => Err(invalid("security is either agreed on or offered")),
+    }
 }
 
 fn expected_peer(text: Option<&str>) -> Result<Option<PeerId>, Failure> {

@@ -99,6 +99,8 @@ pub struct UpgradeOptions {
     pub is_charged_to_peer: bool,
     /// Security protocols to offer, if not all of the node's.
     pub security: Option<Vec<String>>,
+    /// Security protocol that was agreed on before: only the muxer is negotiated.
+    pub agreed: Option<String>,
     /// Whether the muxer alone runs over the duplex, without security or negotiation.
     pub muxer_only: Option<bool>,
 }

@@ -26,6 +26,8 @@ pub struct SessionInit {
     pub initiator: bool,
     /// Peer id that the remote must have.
     pub remote_peer: Option<String>,
+    /// Protocol ids of muxers that the handshake may select, in order of preference.
+    pub muxers: Option<Vec<String>>,
 }
 
 /// The remote peer of a session.
@@ -37,6 +39,8 @@ pub struct SessionFacts {
     pub public_key: Uint8Array,
     /// The security protocol.
     pub security: String,
+    /// Protocol id of the muxer that the handshake has selected.
+    pub muxer: Option<String>,
 }
 
 /// One end of a secured stream of bytes. Every error is final.
@@ -54,6 +58,7 @@ impl NativeSecureSession {
         let identity =
             Identity::new(keypair).map_err(|error| failure(ErrorCode::ERR_INTERNAL, error))?;
         let names = init.security.iter();
+        let muxers = init.muxers.unwrap_or_default().into_iter();
         let session = SecureSession::new(SecureSessionOptions {
             identity: Arc::new(identity),
             role: if init.initiator {
@@ -67,6 +72,7 @@ impl NativeSecureSession {
                 Some(text) => Some(text.parse::<PeerId>().map_err(invalid)?),
                 None => None,
             },
+            muxers: muxers.map(String::into_boxed_str).collect(),
         });
         Ok(Self {
             session: session.map_err(|error| refused(&error))?,
@@ -80,6 +86,7 @@ impl NativeSecureSession {
             peer_id: peer.id.to_string(),
             public_key: peer.key.to_protobuf().into(),
             security: peer.security.protocol_id().to_owned(),
+            muxer: peer.muxer.as_deref().map(str::to_owned),
         })
     }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use ferroswarm_secure::{Channel, Identity, PeerId, Role, Security};
+use ferroswarm_secure::{Agreement, Channel, Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
 
 use crate::attempts::{Attempt, AttemptProgress, Attempts};
@@ -48,6 +48,8 @@ pub struct DuplexRequest {
 pub enum Stack {
     /// Negotiated security and muxer; offers the node's security protocols unless others are given.
     Secured(Option<Vec<Security>>),
+    /// A security protocol that was agreed on before, and a negotiated muxer.
+    Agreed(Security),
     /// The muxer alone, without negotiation. The remote has no identity; the node's own takes its
     /// place.
     MuxerOnly,
@@ -129,19 +131,24 @@ async fn connect(
         local: duplex.local,
         remote: duplex.remote,
     };
-    let Stack::Secured(securities) = duplex.stack else {
-        let upgraded = muxed_only(&shared.upgrade.identity);
-        // Streams are opened in the scopes of a peer.
-        scope
-            .set_peer(upgraded.peer)
-            .map_err(ConnectError::Refused)?;
-        return Ok((raw, upgraded, scope));
+    let (securities, agreement) = match duplex.stack {
+        Stack::Secured(securities) => (securities, Agreement::Lazy),
+        Stack::Agreed(security) => (Some(vec![security]), Agreement::Assumed),
+        Stack::MuxerOnly => {
+            let upgraded = muxed_only(&shared.upgrade.identity);
+            // Streams are opened in the scopes of a peer.
+            scope
+                .set_peer(upgraded.peer)
+                .map_err(ConnectError::Refused)?;
+            return Ok((raw, upgraded, scope));
+        }
     };
     let hooks = Asker {
         questions: shared.gate.questions(),
         hub: &shared.hub,
         node: shared.id,
         request,
+        listener: 0,
         direction: duplex.direction,
         raw: &raw,
     };
@@ -150,6 +157,7 @@ async fn connect(
         identity: &shared.upgrade.identity,
         expected_peer: duplex.peer,
         securities: securities.as_deref(),
+        agreement,
         admit: &|peer| match duplex.peer {
             Some(_) => Ok(()),
             None => scope.set_peer(peer),

@@ -4,12 +4,13 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ferroswarm_secure::Role;
+use ferroswarm_secure::{Agreement, Role};
 use multiaddr::Multiaddr;
 use socket2::{Domain, Socket, Type};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::attempts::Attempt;
 use crate::command::{CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
 use crate::diagnostics::Fact;
@@ -96,7 +97,7 @@ async fn accept_loop(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok(arrival) => admit(&shared, arrival),
+            Ok(arrival) => admit(&shared, arrival, id),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 outage.report(&shared, &listener, error.into());
@@ -160,7 +161,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Refuses the connection or hands it to the thread that will drive it.
-fn admit(shared: &Arc<Shared>, arrival: Arrival) {
+fn admit(shared: &Arc<Shared>, arrival: Arrival, listener: u32) {
     if shared.is_closing() {
         return;
     }
@@ -188,7 +189,7 @@ fn admit(shared: &Arc<Shared>, arrival: Arrival) {
     let shared = Arc::clone(shared);
     handle.spawn(async move {
         let address = arrival.remote_address();
-        let upgraded = accept(&shared, arrival, scope, seat).await;
+        let upgraded = accept(&shared, arrival, listener, scope, seat).await;
         if let Err((stage, error)) = upgraded {
             let fact = match error {
                 // By the limit of its peer, which is known since the handshake.
@@ -215,6 +216,7 @@ fn admit(shared: &Arc<Shared>, arrival: Arrival) {
 async fn accept(
     shared: &Arc<Shared>,
     arrival: Arrival,
+    listener: u32,
     scope: ConnectionScope,
     seat: Seat,
 ) -> Result<(), (Stage, ConnectError)> {
@@ -227,6 +229,7 @@ async fn accept(
         hub: &shared.hub,
         node: shared.id,
         request: 0,
+        listener,
         direction: Direction::Inbound,
         raw: &raw,
     };
@@ -235,21 +238,36 @@ async fn accept(
         identity: &shared.upgrade.identity,
         expected_peer: None,
         securities: None,
+        agreement: Agreement::Lazy,
         admit: &|peer| scope.set_peer(peer),
         hooks: Some(&hooks),
         stage: &stage,
     };
+    let mut command = None;
+    let started = Instant::now();
     let upgrading = async {
-        hooks.accept().await?;
-        upgrade(&*raw.pipe, &shared.upgrade, &purpose).await
+        command = hooks.accept().await?;
+        let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
+        match &mut command {
+            Some(command) => tokio::select! {
+                upgraded = upgrading => upgraded.map(Some),
+                () = command.cancelled() => Ok(None),
+            },
+            None => upgrading.await.map(Some),
+        }
     };
     let outcome = tokio::time::timeout(shared.limits.inbound_upgrade_timeout, upgrading)
         .await
         .unwrap_or(Err(ConnectError::Timeout));
     let stage = *stage.lock();
     let upgraded = match outcome {
-        Ok(upgraded) => upgraded,
+        Ok(Some(upgraded)) => upgraded,
+        // Cancelled.
+        Ok(None) => return Ok(()),
         Err(error) => {
+            if let Some(command) = command {
+                command.end(failed(stage, error.clone(), started));
+            }
             // The remote has received bytes, and is to read their end.
             if matches!(error, ConnectError::Gated(_)) && stage != Stage::Connect {
                 farewell(&*raw.pipe).await;
@@ -261,12 +279,158 @@ async fn accept(
         return Ok(());
     }
     let origin = Origin {
-        request: 0,
+        request: command.as_ref().map_or(0, |command| command.request),
         direction: Direction::Inbound,
         role: Role::Listener,
         connect_time: Duration::ZERO,
         scope,
     };
-    shared.establish(raw, upgraded, seat, origin);
+    let connection = shared.establish(raw, upgraded, seat, origin);
+    if let Some(command) = command {
+        command.end(Outcome::Dialled(connection));
+    }
     Ok(())
+}
+
+/// Returns the outcome of the command of an upgrade that failed.
+fn failed(stage: Stage, error: ConnectError, started: Instant) -> Outcome {
+    Outcome::UpgradeFailed(Box::new(Attempt {
+        index: 0,
+        stage,
+        error,
+        elapsed: started.elapsed(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+    use super::*;
+    use crate::dial::{DialRequest, PlannedAttempt};
+    use crate::hub::Hub;
+    use crate::live::Bell;
+    use crate::single_node::{gated_node, single_node};
+    use crate::{Gate, Hook, Node, Question};
+
+    /// A node that asks before it accepts, its listener, and the address of that.
+    struct Asking {
+        node: Node,
+        listener: u32,
+        address: Multiaddr,
+    }
+
+    impl Asking {
+        fn new() -> Self {
+            let hub = Hub::new(Box::new(Bell(Arc::default())));
+            let node = gated_node(hub, Gate::new(Hook::Accept as u32));
+            node.listen(1, "/ip4/127.0.0.1/tcp/0".parse().expect("an address"));
+            let Outcome::Listening {
+                listener,
+                mut addresses,
+            } = outcome(&node, 1)
+            else {
+                panic!("expected a listener");
+            };
+            let address = addresses.remove(0);
+            Self {
+                node,
+                listener,
+                address,
+            }
+        }
+
+        fn connect(&self) -> TcpStream {
+            let port = self.address.to_string().rsplit('/').next().map(str::parse);
+            let port = port.and_then(Result::ok).expect("a port");
+            TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).expect("a listener")
+        }
+
+        fn question(&self) -> (u64, Question) {
+            loop {
+                match self.node.shared().gate.take_questions().pop() {
+                    Some(question) => return question,
+                    None => std::thread::yield_now(),
+                }
+            }
+        }
+    }
+
+    /// Waits for the outcome of a command.
+    fn outcome(node: &Node, request: u32) -> Outcome {
+        loop {
+            match node.shared().hub.take() {
+                Some(Ready::Completion(completion)) if completion.request == request => {
+                    return completion.outcome;
+                }
+                Some(_) => {}
+                None => std::thread::yield_now(),
+            }
+        }
+    }
+
+    #[test]
+    fn the_upgrade_of_an_accepted_connection_completes_as_a_command() {
+        let asking = Asking::new();
+        let dialer = single_node(Hub::new(Box::new(Bell(Arc::default()))));
+        let plan = PlannedAttempt {
+            address: asking.address.clone(),
+            peer: None,
+            delay: Duration::ZERO,
+            timeout: Duration::from_secs(60),
+            hold: Duration::ZERO,
+        };
+        dialer.dial(
+            1,
+            DialRequest {
+                plan: vec![plan],
+                identity: None,
+                securities: None,
+                parallel: 1,
+                role: Role::Dialer,
+            },
+        );
+        let (ticket, question) = asking.question();
+        assert_eq!(question.listener, asking.listener);
+        asking.node.accept(7, ticket);
+        let Outcome::Dialled(connection) = outcome(&asking.node, 7) else {
+            panic!("expected a connection");
+        };
+        let facts = connection.facts();
+        assert_eq!((facts.request, facts.direction), (7, Direction::Inbound));
+        assert!(matches!(outcome(&dialer, 1), Outcome::Dialled(_)));
+    }
+
+    #[test]
+    fn a_remote_that_leaves_fails_the_command_of_its_upgrade() {
+        let asking = Asking::new();
+        let remote = asking.connect();
+        asking.node.accept(7, asking.question().0);
+        drop(remote);
+        let Outcome::UpgradeFailed(attempt) = outcome(&asking.node, 7) else {
+            panic!("expected a failed upgrade");
+        };
+        assert_eq!(attempt.stage, Stage::Security);
+        assert!(attempt.error.is_departure());
+    }
+
+    #[test]
+    fn the_command_of_an_upgrade_can_be_cancelled_and_ends_without_a_connection() {
+        let asking = Asking::new();
+        let _silent = asking.connect();
+        asking.node.accept(7, asking.question().0);
+        asking.node.cancel(7);
+        let cancelled = outcome(&asking.node, 7);
+        assert!(matches!(cancelled, Outcome::Failed(CommandError::Aborted)));
+        // Nobody waits for the answer to this one.
+        asking.node.accept(8, 1_000);
+        let unknown = outcome(&asking.node, 8);
+        assert!(matches!(unknown, Outcome::Failed(CommandError::Aborted)));
+        let _late = asking.connect();
+        let (ticket, _) = asking.question();
+        asking.node.stop();
+        asking.node.accept(9, ticket);
+        let stopped = outcome(&asking.node, 9);
+        assert!(matches!(stopped, Outcome::Failed(CommandError::Aborted)));
+    }
 }

@@ -257,6 +257,19 @@ impl Node {
         });
     }
 
+    /// Allows the upgrade of an accepted connection, which [`Hook::Accept`](crate::Hook::Accept) asks
+    /// for, and makes it a command: it can be cancelled, its connection is announced with the
+    /// request, and it completes with [`Outcome::Dialled`] or [`Outcome::UpgradeFailed`]. If the
+    /// connection was given up meanwhile, it completes with [`CommandError::Aborted`].
+    pub fn accept(&self, request: u32, ticket: u64) {
+        let running = self.begin(Command {
+            request,
+            stopped: ABORTED,
+            attempts: None,
+        });
+        self.shared.gate.questions().admit(ticket, running);
+    }
+
     /// Returns the attempts of a dial in progress, or the one of an upgrade.
     pub fn attempts(&self, request: u32) -> Option<Arc<Attempts>> {
         let commands = self.shared.commands.lock();
@@ -334,25 +347,30 @@ impl Node {
         command: Command,
         task: impl Future<Output = Outcome> + Send + 'static,
     ) {
-        let (cancel, mut cancelled) = watch::channel(false);
+        let mut running = self.begin(command);
+        handle.spawn(async move {
+            let outcome = tokio::select! {
+                outcome = task => outcome,
+                () = running.cancelled() => ABORTED,
+            };
+            running.end(outcome);
+        });
+    }
+
+    fn begin(&self, command: Command) -> Running {
+        let (cancel, cancelled) = watch::channel(false);
         let attempts = command.attempts;
         let under_way = UnderWay { cancel, attempts };
         self.shared
             .commands
             .lock()
             .insert(command.request, under_way);
-        let pending = Pending {
+        Running {
             shared: Arc::clone(&self.shared),
             request: command.request,
+            cancelled,
             outcome: Some(command.stopped),
-        };
-        handle.spawn(async move {
-            let outcome = tokio::select! {
-                outcome = task => outcome,
-                _ = cancelled.wait_for(|cancel| *cancel) => Outcome::Failed(CommandError::Aborted),
-            };
-            pending.end(outcome);
-        });
+        }
     }
 }
 
@@ -383,22 +401,34 @@ struct UnderWay {
 /// Outcome of a command whose thread is stopped before it ends.
 const STOPPED: Outcome = Outcome::Failed(CommandError::NodeClosed);
 
+/// Outcome of a cancelled command.
+const ABORTED: Outcome = Outcome::Failed(CommandError::Aborted);
+
 /// A command in progress. Dropping it completes the command, whatever becomes of its task.
-struct Pending {
+pub(crate) struct Running {
     shared: Arc<Shared>,
-    request: u32,
+    pub(crate) request: u32,
+    cancelled: watch::Receiver<bool>,
     /// Outcome on drop; until the task has ended, that of a stopped thread.
     outcome: Option<Outcome>,
 }
 
-impl Pending {
+impl Running {
+    /// Returns when the command is cancelled. Cancel safe.
+    pub(crate) async fn cancelled(&mut self) {
+        if self.cancelled.wait_for(|cancel| *cancel).await.is_err() {
+            // The sender is in the table of commands until this one has ended.
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Completes with the task's outcome.
-    fn end(mut self, outcome: Outcome) {
+    pub(crate) fn end(mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
     }
 }
 
-impl Drop for Pending {
+impl Drop for Running {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome.take() {
             self.shared.complete(self.request, outcome);

@@ -22,6 +22,8 @@ pub struct SecureSessionOptions {
     pub negotiate: bool,
     /// The only peer to accept; `None` accepts any but ourselves.
     pub expected_peer: Option<PeerId>,
+    /// Muxers that the handshake may select, in order of preference; nothing else negotiates them.
+    pub muxers: Arc<[Box<str>]>,
 }
 
 /// The remote of a session.
@@ -33,6 +35,8 @@ pub struct SessionPeer {
     pub key: PublicKey,
     /// Protocol that secures the session.
     pub security: Security,
+    /// Muxer selected by the handshake.
+    pub muxer: Option<Box<str>>,
 }
 
 /// Reason a session cannot continue. Every one is final.
@@ -94,8 +98,7 @@ impl SecureSession {
             },
             handshake: HandshakeConfig {
                 identity: options.identity,
-                // The bytes are the caller's: there is no muxer to agree on.
-                muxers: Arc::from([]),
+                muxers: options.muxers,
                 expected_peer: options.expected_peer,
             },
         });
@@ -192,23 +195,31 @@ impl SecureSession {
             match &mut self.stage {
                 Stage::Upgrading(upgrade) => {
                     let step = upgrade.advance(&mut self.input, self.output.fill());
-                    match step.map_err(ConnectError::from)? {
-                        Progress::Waiting => return Ok(()),
-                        Progress::Secured => {}
-                        Progress::Complete(Upgraded { peer, channel, .. }) => {
-                            self.peer = Some(SessionPeer {
-                                id: peer.id,
-                                key: peer.key,
-                                security: peer.security,
-                            });
-                            self.stage = Stage::Established(channel);
-                        }
+                    if matches!(step.map_err(ConnectError::from)?, Progress::Waiting) {
+                        return Ok(());
                     }
+                    self.establish()?;
                 }
                 Stage::Established(_) => return self.open(),
                 Stage::Failed => return Err(SessionError::Failed),
             }
         }
+    }
+
+    /// Takes the channel of an upgrade that is secured: what follows is the caller's.
+    fn establish(&mut self) -> Result<(), SessionError> {
+        let Stage::Upgrading(upgrade) = std::mem::replace(&mut self.stage, Stage::Failed) else {
+            return Err(SessionError::Failed);
+        };
+        let Upgraded { peer, channel, .. } = upgrade.finish().ok_or(SessionError::Failed)?;
+        self.peer = Some(SessionPeer {
+            id: peer.id,
+            key: peer.key,
+            security: peer.security,
+            muxer: peer.muxer,
+        });
+        self.stage = Stage::Established(channel);
+        Ok(())
     }
 
     /// Opens all complete records.
@@ -290,6 +301,7 @@ mod tests {
             securities: securities.to_vec(),
             negotiate,
             expected_peer: None,
+            muxers: Arc::from([]),
         }
     }
 
@@ -340,6 +352,27 @@ mod tests {
                     assert_eq!(listener.take_plaintext(), sent);
                     assert_eq!(dialer.take_plaintext(), &sent[..10]);
                     assert_eq!(listener.partial_bytes(), 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_handshake_selects_a_muxer_that_both_have() {
+        let muxers = |names: &[&str]| names.iter().map(|&name| Box::from(name)).collect();
+        for security in ALL {
+            for (offered, selected) in [(&["/a", "/b"][..], Some("/b")), (&[], None)] {
+                let mut dialer = options(Role::Dialer, &[security], false);
+                dialer.muxers = muxers(offered);
+                let mut listener = options(Role::Listener, &[security], false);
+                listener.muxers = muxers(&["/b", "/c"]);
+                let mut dialer = SecureSession::new(dialer).unwrap();
+                let mut listener = SecureSession::new(listener).unwrap();
+                run(&mut dialer, &mut listener, 64).unwrap();
+                for session in [&mut dialer, &mut listener] {
+                    assert_eq!(session.peer().unwrap().muxer.as_deref(), selected);
+                    // What follows is the caller's.
+                    assert_eq!(session.take_plaintext(), b"");
                 }
             }
         }

@@ -34,6 +34,7 @@ pub(crate) struct Purpose<'a> {
     pub(crate) expected_peer: Option<PeerId>,
     /// Restricts what the node offers.
     pub(crate) securities: Option<&'a [Security]>,
+    pub(crate) agreement: Agreement,
     /// Called with the authenticated peer, which it may refuse.
     pub(crate) admit: &'a (dyn Fn(PeerId) -> Result<(), Refusal> + Sync),
     /// Asks JavaScript's hooks; none if `None`.
@@ -86,7 +87,7 @@ pub(crate) async fn upgrade(
     let mut upgrade = Upgrade::new(ferroswarm_secure::UpgradeConfig {
         role: purpose.role,
         securities: purpose.securities.unwrap_or(&config.securities),
-        agreement: Agreement::Lazy,
+        agreement: purpose.agreement,
         handshake: HandshakeConfig {
             identity: Arc::clone(purpose.identity),
             muxers: Arc::clone(&config.muxers),
@@ -296,6 +297,7 @@ mod tests {
                 identity: &config.identity,
                 expected_peer: expected_peer.filter(|_| role == Role::Dialer),
                 securities: None,
+                agreement: Agreement::Lazy,
                 admit: &|_| Ok(()),
                 hooks: None,
                 stage: &stage,
@@ -373,6 +375,7 @@ mod tests {
                     identity: &config.identity,
                     expected_peer: None,
                     securities: None,
+                    agreement: Agreement::Lazy,
                     admit: &|_| Ok(()),
                     hooks: None,
                     stage: &stage,

@@ -197,6 +197,19 @@ impl Upgrade {
         }
     }
 
+    /// Completes an upgrade that is [secured](Progress::Secured) and leaves the choice of a muxer to
+    /// the caller, unless the handshake has selected one. `None` at any other moment.
+    pub fn finish(self) -> Option<Upgraded> {
+        match self.stage {
+            Stage::Secured { peer, channel } => Some(Upgraded {
+                peer,
+                channel,
+                plaintext: Vec::new(),
+            }),
+            Stage::Choosing { .. } | Stage::Handshaking(_) | Stage::Muxing(_) | Stage::Over => None,
+        }
+    }
+
     fn choose(
         &self,
         mut negotiator: Negotiator,

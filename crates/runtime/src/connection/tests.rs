@@ -111,6 +111,36 @@ fn the_first_supported_of_several_protocols_is_negotiated() {
 }
 
 #[test]
+fn a_single_protocol_can_be_settled_before_the_stream_is_usable() {
+    let mut live = Live::new();
+    let mut settled = |protocol| {
+        let proposals = Proposals::AnyOf(Box::from([protocol]));
+        let dialer = &mut live.dialer;
+        let answer = dialer.environment.open(dialer.handle, proposals).unwrap();
+        let stream = answer & !HANDLE_PENDING;
+        assert_ne!(answer, stream, "it is not usable yet");
+        live.settle();
+        stream
+    };
+    let (supported, unsupported) = (settled(3), settled(9));
+    let reported = live.dialer.take_records();
+    assert!(
+        matches!(
+            reported[..],
+            [
+                Record::StreamNegotiated { stream, protocol: 3, fault: None },
+                Record::StreamReset { .. },
+                Record::StreamClosed { .. }
+            ] if stream == supported
+        ),
+        "reported {reported:?}"
+    );
+    let fault = StreamFault::UnsupportedProtocol;
+    let read = live.dialer.read(unsupported);
+    assert_eq!(read.1, Err(CallError::Failed(fault)));
+}
+
+#[test]
 fn a_fin_requested_during_negotiation_waits_for_it() {
     let mut live = Live::new();
     let stream = live.dialer.open(Proposals::AnyOf(Box::from([9, 10, 3])));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ferroswarm_secure::{Identity, PeerId, Role, Security};
+use ferroswarm_secure::{Agreement, Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
 
 use crate::attempts::{AttemptProgress, Attempts};
@@ -181,6 +181,7 @@ async fn connect(
         hub: &shared.hub,
         node: shared.id,
         request,
+        listener: 0,
         direction: Direction::Outbound,
         raw: &raw,
     };
@@ -189,6 +190,7 @@ async fn connect(
         identity: dial.identity.as_ref().unwrap_or(&shared.upgrade.identity),
         expected_peer: attempt.peer,
         securities: dial.securities.as_deref(),
+        agreement: Agreement::Lazy,
         // A known peer has been charged before the socket was opened.
         admit: &|peer| match attempt.peer {
             Some(_) => Ok(()),

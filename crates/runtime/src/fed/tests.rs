@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, Wake, Waker};
 
-use ferroswarm_secure::{Identity, KeyType, Keypair, Role, Security};
+use ferroswarm_secure::{Agreement, Identity, KeyType, Keypair, Role, Security};
 
 use crate::command::Stage;
 use crate::connection::CloseManner;
@@ -156,6 +156,7 @@ fn both_ends_upgrade_over_fed_pipes_that_hold_less_than_a_message() {
                 identity: &config.identity,
                 expected_peer: None,
                 securities: None,
+                agreement: Agreement::Lazy,
                 admit: &|_| Ok(()),
                 hooks: None,
                 stage: &stage,

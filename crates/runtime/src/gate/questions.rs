@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::command::ConnectError;
 use crate::connection::Direction;
 use crate::hub::{Hub, Ready};
+use crate::node::Running;
 use crate::sync::Mutex;
 use crate::transport::RawConnection;
 
@@ -35,6 +36,8 @@ pub struct Question {
     pub hook: Hook,
     /// Request of the dial or the upgrade; 0 for a connection that a listener has accepted.
     pub request: u32,
+    /// The listener that has accepted it; 0 for other connections.
+    pub listener: u32,
     /// Which side has opened the connection.
     pub direction: Direction,
     /// Local address.
@@ -49,8 +52,14 @@ pub struct Question {
     pub muxer: Option<Box<str>>,
 }
 
-/// The reason of a refusal; `None` allows.
-type Answer = Option<Box<str>>;
+/// JavaScript's answer.
+enum Answer {
+    Allow,
+    /// As [`Answer::Allow`]; what follows is this command's.
+    Admit(Running),
+    /// For this reason.
+    Refuse(Box<str>),
+}
 
 #[derive(Default)]
 struct State {
@@ -89,9 +98,20 @@ impl Questions {
         std::mem::take(&mut state.untaken).into_iter().collect()
     }
 
-    pub(super) fn answer(&self, ticket: u64, refusal: Answer) -> bool {
+    pub(super) fn answer(&self, ticket: u64, refusal: Option<Box<str>>) -> bool {
+        self.send(ticket, refusal.map_or(Answer::Allow, Answer::Refuse))
+    }
+
+    /// Allows the connection of [`Hook::Accept`] and passes the command to its upgrade. Without a
+    /// connection that waits for the answer, the command ends.
+    pub(crate) fn admit(&self, ticket: u64, command: Running) {
+        self.send(ticket, Answer::Admit(command));
+    }
+
+    /// Returns false if nobody waits for the answer any more.
+    fn send(&self, ticket: u64, answer: Answer) -> bool {
         let answered = self.state.lock().open.remove(&ticket);
-        answered.is_some_and(|answered| answered.send(refusal).is_ok())
+        answered.is_some_and(|answered| answered.send(answer).is_ok())
     }
 
     /// Adds a question; the second value is whether JavaScript is to be notified.
@@ -142,6 +162,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) node: u32,
     /// Request of its dial or upgrade; 0 if there is none.
     pub(crate) request: u32,
+    /// The listener that has accepted it; 0 if there is none.
+    pub(crate) listener: u32,
     pub(crate) direction: Direction,
     pub(crate) raw: &'a RawConnection,
 }
@@ -153,12 +175,13 @@ impl Asker<'_> {
     }
 
     /// Asks whether an inbound connection may be upgraded; the dialer of others knows their address.
+    /// Returns the command that the upgrade is to become, if JavaScript has made it one.
     ///
     /// # Errors
     /// [`ConnectError::Gated`].
-    pub(crate) async fn accept(&self) -> Result<(), ConnectError> {
+    pub(crate) async fn accept(&self) -> Result<Option<Running>, ConnectError> {
         if self.direction == Direction::Outbound {
-            return Ok(());
+            return Ok(None);
         }
         self.ask(Hook::Accept, None, None, None).await
     }
@@ -168,7 +191,8 @@ impl Asker<'_> {
     /// # Errors
     /// [`ConnectError::Gated`].
     pub(crate) async fn secured(&self, peer: PeerId) -> Result<(), ConnectError> {
-        self.ask(Hook::Secured, Some(peer), None, None).await
+        self.ask(Hook::Secured, Some(peer), None, None).await?;
+        Ok(())
     }
 
     /// Asks about a connection that is ready to be announced.
@@ -183,7 +207,8 @@ impl Asker<'_> {
         // A node has one.
         let muxer = muxers.first().cloned();
         self.ask(Hook::Upgraded, Some(peer.id), Some(peer.security), muxer)
-            .await
+            .await?;
+        Ok(())
     }
 
     async fn ask(
@@ -192,13 +217,14 @@ impl Asker<'_> {
         peer: Option<PeerId>,
         security: Option<Security>,
         muxer: Option<Box<str>>,
-    ) -> Result<(), ConnectError> {
+    ) -> Result<Option<Running>, ConnectError> {
         if !self.asks(hook) {
-            return Ok(());
+            return Ok(None);
         }
         let (mut ticket, is_first) = self.questions.open(Question {
             hook,
             request: self.request,
+            listener: self.listener,
             direction: self.direction,
             local: self.raw.local.clone(),
             remote: self.raw.remote.clone(),
@@ -211,8 +237,9 @@ impl Asker<'_> {
             self.hub.announce();
         }
         match (&mut ticket.answer).await {
-            Ok(None) => Ok(()),
-            Ok(Some(reason)) => Err(ConnectError::Gated(reason)),
+            Ok(Answer::Allow) => Ok(None),
+            Ok(Answer::Admit(command)) => Ok(Some(command)),
+            Ok(Answer::Refuse(reason)) => Err(ConnectError::Gated(reason)),
             // The sender is dropped with its answer, or by this ticket.
             Err(_) => Err(ConnectError::Internal),
         }
@@ -242,6 +269,7 @@ mod tests {
             hub,
             node: 3,
             request: 0,
+            listener: 5,
             direction,
             raw,
         }
@@ -267,12 +295,13 @@ mod tests {
         let tickets: Vec<u64> = taken.iter().map(|(ticket, _)| *ticket).collect();
         assert_eq!(tickets, [0, 1]);
         assert_eq!(taken[0].1.remote, raw.remote);
+        assert_eq!(taken[0].1.listener, 5);
         assert!(questions.answer(1, Some("not today".into())));
         assert!(questions.answer(0, None));
-        assert!(matches!(poll(first), Poll::Ready(Ok(()))));
+        assert!(matches!(poll(first), Poll::Ready(Ok(None))));
         match poll(second) {
             Poll::Ready(Err(ConnectError::Gated(reason))) => assert_eq!(&*reason, "not today"),
-            other => panic!("expected a refusal, found {other:?}"),
+            _ => panic!("expected a refusal"),
         }
         assert!(!questions.answer(0, None));
         assert_eq!(questions.counts(), (0, 0));
@@ -304,10 +333,16 @@ mod tests {
         let (raw, _remote) = memory::connected(16);
         let questions = Questions::new(Hook::Secured as u32);
         let inbound = asker(&questions, &hub, &raw, Direction::Inbound);
-        assert!(matches!(poll(pin!(inbound.accept())), Poll::Ready(Ok(()))));
+        assert!(matches!(
+            poll(pin!(inbound.accept())),
+            Poll::Ready(Ok(None))
+        ));
         let questions = Questions::new(ALL);
         let outbound = asker(&questions, &hub, &raw, Direction::Outbound);
-        assert!(matches!(poll(pin!(outbound.accept())), Poll::Ready(Ok(()))));
+        assert!(matches!(
+            poll(pin!(outbound.accept())),
+            Poll::Ready(Ok(None))
+        ));
         assert!(hub.take().is_none());
     }
 }

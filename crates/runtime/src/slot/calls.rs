@@ -173,6 +173,22 @@ impl StreamSlot {
         Ok(self.after_close(inner))
     }
 
+    /// Drops received bytes from now on and returns their credit. Unlike
+    /// [`close_read`](Self::close_read), the half stays open until the remote has ended it, which a
+    /// read reports.
+    ///
+    /// # Errors
+    /// If the state does not permit reads.
+    pub fn discard(self: &Arc<Self>) -> Result<State, CallError> {
+        let mut inner = self.lock();
+        permit(&inner, Operation::Read)?;
+        inner.commands.discard = true;
+        inner.read.discard(&self.carrier);
+        let state = inner.state.state();
+        self.send_later(inner);
+        Ok(state)
+    }
+
     /// Closes the write half after all written bytes.
     ///
     /// # Errors

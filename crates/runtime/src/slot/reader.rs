@@ -23,6 +23,8 @@ pub(super) struct Reader {
     armed: bool,
     /// The remote has ended its half; the end is reported after the last byte.
     ended: bool,
+    /// JavaScript waits for the end alone: received bytes are dropped.
+    discards: bool,
     /// Bytes that JavaScript has read since credit was last returned.
     consumed: u32,
     /// Consumed bytes at which credit is worth a frame: a quarter of the receive window.
@@ -47,6 +49,7 @@ impl Default for Reader {
             awaiting: 0,
             armed: false,
             ended: false,
+            discards: false,
             consumed: 0,
             credit_step: CREDIT_STEP_INITIAL,
             framing: None,
@@ -149,6 +152,16 @@ impl Reader {
 
     pub(super) const fn is_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Drops all bytes, those to come too.
+    pub(super) fn discard(&mut self, carrier: &Carrier) {
+        self.discards = true;
+        self.clear(carrier);
+    }
+
+    pub(super) const fn is_discarding(&self) -> bool {
+        self.discards
     }
 
     pub(super) const fn arm(&mut self) {

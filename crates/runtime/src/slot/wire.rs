@@ -124,7 +124,8 @@ impl StreamSlot {
     pub(crate) fn deliver(self: &Arc<Self>, bytes: &[u8]) {
         let mut inner = self.lock();
         // `bytes` may be empty after the last line of a negotiation.
-        if bytes.is_empty() || !inner.state.is_read_open() || inner.notifications.is_finished() {
+        let is_read = inner.state.is_read_open() && !inner.read.is_discarding();
+        if bytes.is_empty() || !is_read || inner.notifications.is_finished() {
             return;
         }
         inner.read.push(bytes, &self.carrier);

@@ -4,10 +4,15 @@ use ferroswarm_secure::{Identity, KeyType, Keypair, Security};
 
 use crate::hub::Hub;
 use crate::sync::Arc;
-use crate::{DnsOptions, Limits, Muxer, Node, NodeOptions, ResourceOptions};
+use crate::{DnsOptions, Gate, Limits, Muxer, Node, NodeOptions, ResourceOptions};
 
 /// Starts a node on this hub.
 pub(crate) fn single_node(hub: Arc<Hub>) -> Node {
+    gated_node(hub, Gate::default())
+}
+
+/// Starts a node with a gate on this hub.
+pub(crate) fn gated_node(hub: Arc<Hub>, gate: Gate) -> Node {
     let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
     let options = NodeOptions {
         identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
@@ -16,7 +21,7 @@ pub(crate) fn single_node(hub: Arc<Hub>) -> Node {
         io_threads: Some(1),
         limits: Limits::default(),
         resources: ResourceOptions::default(),
-        gate: Arc::default(),
+        gate: Arc::new(gate),
         dns: DnsOptions::default(),
     };
     Node::start(1, hub, options).expect("threads")

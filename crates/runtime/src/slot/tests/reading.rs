@@ -110,3 +110,42 @@ fn a_message_over_its_limit_fails_the_stream() {
     };
     assert_eq!(report.code, StreamErrorCode::ProtocolViolation as u32);
 }
+
+#[test]
+fn a_stream_that_discards_reports_the_end_alone_and_returns_credit() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    live.listener.write(accepted, b"unread");
+    live.settle();
+    let state = live
+        .dialer
+        .environment
+        .change(dialed, |slot| slot.discard());
+    assert_eq!(state, Ok(State::Open));
+    assert_eq!(live.dialer.connection.held(), 0);
+    assert_eq!(live.dialer.read(dialed), (vec![], Ok(())));
+    // More than the window, so that a remote without credit would stall.
+    let chunk = vec![7; 64 << 10];
+    for _ in 0..8 {
+        assert_eq!(live.listener.write(accepted, &chunk), chunk.len());
+        live.settle();
+    }
+    assert_eq!(live.dialer.take_records(), []);
+    live.dialer.write(dialed, b"our half is open");
+    live.settle();
+    assert_eq!(live.listener.read(accepted).0, b"our half is open");
+    live.listener.close_write(accepted);
+    live.settle();
+    let end = Record::StreamReadable {
+        stream: dialed,
+        bytes: 0,
+    };
+    assert_eq!(live.dialer.take_records(), [end]);
+    assert_eq!(
+        live.dialer.read(dialed),
+        (vec![], Err(CallError::EndOfStream))
+    );
+    live.dialer.close_write(dialed);
+    live.settle();
+    assert_eq!(live.dialer.connection.stream_count(), 0);
+}
