@@ -1,6 +1,6 @@
 // Builds the foreign peers; see contract.md. No dependencies; runs on Node 20 or newer.
 //
-//     node interop/build.mjs [go rust js py]
+//     node interop/build.mjs [go rust js py libp2p]
 //
 // A peer lives in .build/<peer>-<hash of its sources and lock files>/ and is complete once that folder exists:
 // it is built beside it and renamed.
@@ -50,6 +50,15 @@ const LOCK_POLL_MS = 200
 /** Lines of a failed build that are worth showing. */
 const FAILURE_LINES = 20
 
+const NPM_CI = [
+  'ci',
+  '--omit=dev',
+  '--ignore-scripts',
+  '--no-audit',
+  '--no-fund',
+  '--loglevel=error'
+]
+
 const PEERS = {
   go: {
     sources: (name) => name.endsWith('.go') || name === 'go.mod' || name === 'go.sum',
@@ -81,13 +90,21 @@ const PEERS = {
       for (const name of await sourceFiles('js')) {
         await cp(join(INTEROP, 'js', name), join(into, name))
       }
-      await run(
-        'npm',
-        ['ci', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
-        into
-      )
+      await run('npm', NPM_CI, into)
     },
     command: async (folder) => [await jsNode(), join(folder, 'peer.js')]
+  },
+  // No peer, but programs of js-libp2p with our components; the command lacks the program.
+  libp2p: {
+    sources: (name) => name.endsWith('.js') || name.endsWith('.json'),
+    build: async (into) => {
+      await jsNode()
+      for (const name of await sourceFiles('libp2p')) {
+        await cp(join(INTEROP, 'libp2p', name), join(into, name))
+      }
+      await run('npm', NPM_CI, into)
+    },
+    command: async (folder) => [await jsNode(), folder]
   },
   py: {
     sources: (name) => name.endsWith('.py') || name === 'requirements.txt',
@@ -118,7 +135,7 @@ class MissingPeerError extends Error {}
 /**
  * Resolves to the command that runs a peer, which is built first if necessary.
  *
- * @param {'go' | 'rust' | 'js' | 'py'} name
+ * @param {'go' | 'rust' | 'js' | 'py' | 'libp2p'} name
  * @returns {Promise<{ command: string[] } | { missing: string }>}
  */
 export async function peerCommand(name) {

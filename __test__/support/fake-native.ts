@@ -314,6 +314,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     } as unknown as Native['NativeNode'],
     // No test over this fake uses a store or a secure session.
     NativeStore: undefined as never,
+    NativeMuxerSession: undefined as never,
     NativeSecureSession: undefined as never
   }
 

@@ -56,6 +56,7 @@ const TABLES: Readonly<Record<string, readonly [Numbers, (name: string) => strin
   pipes: [record.PipeReady, withoutPrefix('PIPE_')],
   hooks: [record.GateHook, withoutPrefix('HOOK_')],
   lists: [record.GateList, withoutPrefix('LIST_')],
+  events: [record.MuxerEvent, withoutPrefix('EVENT_')],
   orders: [Order, withoutPrefix('ORDER_')],
   framings: [record.Framing, withoutPrefix('FRAMING_')],
   facts: [DiagnosticCode, lowerFirst],

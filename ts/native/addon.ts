@@ -366,8 +366,46 @@ export interface NativeSecureSession {
   receive(bytes: Uint8Array): void
   write(bytes: Uint8Array): void
   close(): void
+  /** Starts a muxer within the session, which carries nothing itself any more. */
+  multiplex(init: NativeMuxerInit): NativeMuxerSession
   takeOutput(): Uint8Array
   takePlaintext(): Uint8Array
+}
+
+/** Options of a muxer. */
+export interface NativeMuxerInit {
+  initiator: boolean
+  streamsInbound: number
+  streamsOutbound: number
+  windowMaxBytes: number
+  keepaliveIntervalMs: number
+  keepaliveTimeoutMs: number
+}
+
+/** One end of a multiplexed connection; errors of `receive` and `handleDeadline` are fatal. Bytes are copied. */
+export interface NativeMuxerSession {
+  /** The remote has ended the channel (close_notify in TLS). */
+  readonly hasEnded: boolean
+  receive(bytes: Uint8Array): void
+  /** Processes bytes that were opened before the muxer took over a session. */
+  receivePlaintext(bytes: Uint8Array): void
+  /** Rows of `MUXER_EVENT_WORDS`: a kind of `MuxerEvent`, the stream, and a length or a code. */
+  takeEvents(): Uint32Array
+  /** The bytes of the data events, one after the other. */
+  takeData(): Uint8Array
+  takeOutput(): Uint8Array
+  /** Null until the remote has acknowledged other streams. */
+  open(): number | null
+  write(stream: number, bytes: Uint8Array): number
+  finish(stream: number): void
+  consumed(stream: number, bytes: number): void
+  discard(stream: number): void
+  reset(stream: number, code: number): void
+  remove(stream: number): void
+  close(code: number): void
+  deadlineMs(): number | null
+  handleDeadline(): void
+  roundTripMs(): number | null
 }
 
 /** Description of a private key. */
@@ -402,6 +440,7 @@ export interface Native {
   NativeGate: new (hooks: number) => NativeGate
   NativeNode: new (options: NativeNodeOptions, gate?: NativeGate) => NativeNode
   NativeStore: new (attachment: number, request: RequestId, path: string) => NativeStore
+  NativeMuxerSession: new (init: NativeMuxerInit) => NativeMuxerSession
   NativeSecureSession: new (init: NativeSessionInit) => NativeSecureSession
 }
 

@@ -61,6 +61,20 @@ export const GateHook = { accept: 1, secured: 2, upgraded: 4 } as const
 /** Lists of the gate. */
 export const GateList = { allow: 0, deny: 1 } as const
 
+/** Kinds of the events of a `NativeMuxerSession`. */
+export const MuxerEvent = {
+  opened: 1,
+  data: 2,
+  finished: 3,
+  reset: 4,
+  writable: 5,
+  acked: 6,
+  goAway: 7
+} as const
+
+/** Words of such an event. */
+export const MUXER_EVENT_WORDS = 3
+
 /** Orders of `take` to the muxer of a foreign stream: more bytes, end-of-stream, stop reading, reset. */
 export const Taken = { more: 1, end: 2, discard: 4, reset: 8 } as const
 

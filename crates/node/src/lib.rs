@@ -15,6 +15,7 @@ mod event_loop;
 pub mod gate;
 mod hot;
 pub mod keys;
+pub mod muxer_session;
 pub mod native_node;
 pub mod native_store;
 mod number;

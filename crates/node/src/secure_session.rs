@@ -1,9 +1,11 @@
 //! Secured sessions over bytes that JavaScript transports.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferroswarm_runtime::{
-    Identity, Keypair, PeerId, Role, SecureSession, SecureSessionOptions, SessionError,
+    Identity, Keypair, MultiplexError, PeerId, Role, SecureSession, SecureSessionOptions,
+    SessionError,
 };
 use napi::Env;
 use napi::bindgen_prelude::{Uint8Array, Uint8ArraySlice};
@@ -11,6 +13,7 @@ use napi_derive::napi;
 
 use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure, invalid};
+use crate::muxer_session::{MuxerInit, NativeMuxerSession};
 use crate::options::security;
 
 /// Options of a session.
@@ -122,6 +125,18 @@ impl NativeSecureSession {
         self.session.close();
     }
 
+    /// Starts a muxer within the session, which carries nothing itself any more.
+    #[napi(catch_unwind)]
+    pub fn multiplex(&mut self, init: MuxerInit) -> Result<NativeMuxerSession, Failure> {
+        let options = init.options()?;
+        let muxer = self.session.multiplex(&options, Duration::ZERO);
+        let muxer = muxer.map_err(|error| match &error {
+            MultiplexError::Session(cause) => failure(ErrorCode::from(cause), error),
+            _ => failure(ErrorCode::ERR_MUXER_PROTOCOL, error),
+        })?;
+        Ok(NativeMuxerSession::of(muxer))
+    }
+
     /// Takes all bytes to be sent.
     #[napi(catch_unwind)]
     pub fn take_output<'env>(&mut self, env: &'env Env) -> Result<Uint8ArraySlice<'env>, Failure> {
@@ -140,7 +155,7 @@ impl NativeSecureSession {
 
 /// Copies into memory owned by JavaScript: external memory costs more than the copy, and is freed by the event
 /// loop only.
-fn copied<'env>(env: &'env Env, bytes: &[u8]) -> Result<Uint8ArraySlice<'env>, Failure> {
+pub(crate) fn copied<'env>(env: &'env Env, bytes: &[u8]) -> Result<Uint8ArraySlice<'env>, Failure> {
     Uint8ArraySlice::copy_from(env, bytes).map_err(|error| failure(ErrorCode::ERR_INTERNAL, error))
 }
 

@@ -9,7 +9,7 @@ use napi_derive::napi;
 
 use crate::diagnostic::{DIAGNOSTIC_TEXT_MAX, DIAGNOSTIC_WORDS};
 use crate::error_code::ErrorCode;
-use crate::{gate, hot, options, record};
+use crate::{gate, hot, muxer_session, options, record};
 
 /// Defines constants, and a table of all of them.
 macro_rules! numbers {
@@ -43,6 +43,7 @@ pub fn native_tables() -> HashMap<String, Table> {
         ("pipes", words(record::PIPES)),
         ("hooks", words(gate::HOOKS)),
         ("lists", words(gate::LISTS)),
+        ("events", words(muxer_session::EVENTS)),
         ("facts", words(Fact::CODES)),
         ("measures", measures()),
         ("errors", table(codes)),

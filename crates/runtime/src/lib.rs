@@ -21,6 +21,7 @@ pub use fed::{FedPipe, Feed, FeedError};
 pub use gate::{Gate, Hook, LIST_MAX, List, Question};
 pub use handlers::{Handler, Handlers, ProtocolNames};
 pub use hub::{Doorbell, Hub};
+pub use muxer_session::{MuxerEvent, MuxerSession, MuxerSessionError, MuxerSessionOptions};
 pub use node::{Node, NodeOptions, open_files_max};
 pub use record::Record;
 pub use registry::{HANDLE_PENDING, HANDLES_MAX};
@@ -28,13 +29,16 @@ pub use resolve::{DnsOptions, RecordKind, Records, ResolveError};
 pub use resources::{
     Allowed, Bound, PeerError, Refusal, ResourceOptions, Resources, ScopeError, ScopeId, ScopeName,
 };
-pub use secure_session::{SecureSession, SecureSessionOptions, SessionError, SessionPeer};
+pub use secure_session::{
+    MultiplexError, SecureSession, SecureSessionOptions, SessionError, SessionPeer,
+};
 pub use slot::{Proposals, ResetReport, StreamSlot, Taken};
 pub use stats::{Counter, HubStats};
 pub use store::CommandStore;
 
 pub use ferroswarm_proto::framing::Framing;
 pub use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
+pub use ferroswarm_proto::muxer::{OpenError, Role as MuxerRole, StreamKey};
 pub use ferroswarm_proto::resource;
 pub use ferroswarm_proto::stream::State;
 pub use ferroswarm_secure::{
@@ -61,7 +65,9 @@ mod hub;
 mod listen;
 mod loop_sockets;
 mod messages;
+mod muxer_session;
 mod node;
+mod outlet;
 mod pipe;
 mod record;
 mod registry;

@@ -1,5 +1,7 @@
 //! A secured byte stream without a socket: received bytes in, bytes to send and plaintext out.
 
+use std::time::Duration;
+
 use ferroswarm_secure::{
     Agreement, Channel, HandshakeConfig, Identity, Opened, PeerId, Progress, PublicKey,
     RecordError, Role, Security, Upgrade, UpgradeConfig, Upgraded,
@@ -7,6 +9,8 @@ use ferroswarm_secure::{
 use thiserror::Error;
 
 use crate::command::ConnectError;
+use crate::muxer_session::{MuxerSession, MuxerSessionError, MuxerSessionOptions};
+use crate::outlet::Outlet;
 use crate::sync::Arc;
 
 /// Options of a session.
@@ -55,6 +59,18 @@ pub enum SessionError {
     /// The session has failed before.
     #[error("session has failed before")]
     Failed,
+}
+
+/// Reason a muxer cannot start within a session.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum MultiplexError {
+    /// The session is not established.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The muxer has failed.
+    #[error(transparent)]
+    Muxer(#[from] MuxerSessionError),
 }
 
 /// One end of a secured byte stream.
@@ -181,6 +197,31 @@ impl SecureSession {
         self.input.len()
     }
 
+    /// Starts a muxer within the session, which then carries nothing itself any more.
+    ///
+    /// # Errors
+    /// [`SessionError::NotEstablished`] before the handshake is complete, and the failure of the
+    /// muxer by bytes that have already arrived.
+    pub fn multiplex(
+        &mut self,
+        options: &MuxerSessionOptions,
+        now: Duration,
+    ) -> Result<MuxerSession, MultiplexError> {
+        let channel = match std::mem::replace(&mut self.stage, Stage::Failed) {
+            Stage::Established(channel) => channel,
+            other => {
+                self.stage = other;
+                return Err(SessionError::NotEstablished.into());
+            }
+        };
+        let input = std::mem::take(&mut self.input);
+        let mut muxer = MuxerSession::within(channel, input, options);
+        muxer.receive_plaintext(self.plaintext.take(), now)?;
+        // Records that are complete already.
+        muxer.receive(&[], now)?;
+        Ok(muxer)
+    }
+
     fn advance(&mut self) -> Result<(), SessionError> {
         let result = self.try_advance();
         if result.is_err() {
@@ -259,36 +300,9 @@ impl SecureSession {
     }
 }
 
-/// Bytes that are handed out once, all together; their memory is reused.
-#[derive(Default)]
-struct Outlet {
-    bytes: Vec<u8>,
-    is_taken: bool,
-}
-
-impl Outlet {
-    /// Returns the buffer, to append to bytes that are not taken yet.
-    fn fill(&mut self) -> &mut Vec<u8> {
-        if std::mem::take(&mut self.is_taken) {
-            self.bytes.clear();
-            // Memory of a large write is not kept for small ones.
-            self.bytes.shrink_to(KEPT_BYTES_MAX);
-        }
-        &mut self.bytes
-    }
-
-    fn take(&mut self) -> &[u8] {
-        let fresh = !std::mem::replace(&mut self.is_taken, true);
-        if fresh { &self.bytes } else { &[] }
-    }
-}
-
-/// Memory that an idle session keeps in each direction: enough for a read or write of the usual
-/// size.
-const KEPT_BYTES_MAX: usize = 128 << 10;
-
 #[cfg(test)]
 mod tests {
+    use ferroswarm_proto::muxer::Role as MuxerRole;
     use ferroswarm_secure::{KeyType, Keypair};
 
     use super::*;
@@ -389,6 +403,41 @@ mod tests {
         let refused = run(&mut dialer, &mut listener, 64);
         let unsupported = SessionError::Establish(ConnectError::Unsupported);
         assert_eq!(refused.unwrap_err().to_string(), unsupported.to_string());
+    }
+
+    #[test]
+    fn a_muxer_takes_over_a_session_with_what_has_arrived_for_it() {
+        for security in ALL {
+            let mut dialer = session(Role::Dialer, &[security], false);
+            let mut listener = session(Role::Listener, &[security], false);
+            let options = |role| MuxerSessionOptions {
+                role,
+                inbound_streams_max: 10,
+                outbound_streams_max: 10,
+                window_max: 1 << 20,
+                keepalive_interval: Duration::from_secs(30),
+                keepalive_timeout: Duration::from_secs(10),
+            };
+            assert!(matches!(
+                dialer.multiplex(&options(MuxerRole::Dialer), Duration::ZERO),
+                Err(MultiplexError::Session(SessionError::NotEstablished))
+            ));
+            run(&mut dialer, &mut listener, 64).unwrap();
+            let mut near = dialer
+                .multiplex(&options(MuxerRole::Dialer), Duration::ZERO)
+                .unwrap();
+            let key = near.open().unwrap();
+            near.write(key, b"early").unwrap();
+            let wire = near.take_output().unwrap().to_vec();
+            let (first, rest) = wire.split_at(wire.len() / 2);
+            listener.receive(first).unwrap();
+            let mut far = listener
+                .multiplex(&options(MuxerRole::Listener), Duration::ZERO)
+                .unwrap();
+            far.receive(rest, Duration::ZERO).unwrap();
+            assert_eq!(far.take_data(), b"early");
+            assert!(matches!(listener.write(b"x"), Err(SessionError::Failed)));
+        }
     }
 
     #[test]

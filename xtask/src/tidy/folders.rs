@@ -39,6 +39,7 @@ const PARTS: &str = "
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts \
               connection-manager muxer dial dns protocols peerstore swarm upgrade | gate io
     testing: base native identity swarm.ts | connection.ts muxer protocols swarm transport
+    libp2p: base native identity connection resource-manager
     cli: native identity protocols swarm.ts | connection-manager connection.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
               connection-manager muxer transport dial dns protocols peerstore swarm upgrade swarm.ts | gate";

@@ -70,6 +70,13 @@ impl Session {
         }
     }
 
+    /// Whether the stream is open for writing: neither finished, reset nor removed.
+    pub fn is_writable(&self, key: StreamKey) -> bool {
+        self.streams
+            .get(key)
+            .is_some_and(|stream| stream.is_open() && stream.write == Write::Open)
+    }
+
     /// Returns the header of the stream's next data frame, to which the caller appends `len`
     /// payload bytes: at least 1, at most [`send_credit`](Self::send_credit) and the configured
     /// payload.

@@ -1,0 +1,111 @@
+/**
+ * A native connection, as the upgrader of libp2p takes it: the bytes that its components exchange over it are those of
+ * negotiations that Rust has settled, and the connection that they secure and multiplex is the native one.
+ */
+import type { AbortOptions, Logger, PeerId } from '@libp2p/interface'
+import { AbstractMultiaddrConnection, type SendResult } from '@libp2p/utils'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { Uint8ArrayList } from 'uint8arraylist'
+import { aborted, onceAborted } from '../base/abort.ts'
+import type { SecurityProtocol } from '../constants.ts'
+import type { NativeMuxer } from './muxer.ts'
+import { VirtualNegotiation } from './virtual-negotiation.ts'
+
+/** What a handshake has settled. */
+export interface Secured {
+  readonly remotePeer: PeerId
+  readonly security: SecurityProtocol
+  readonly muxer: NativeMuxer
+}
+
+/** Parameters of a connection. */
+export interface NativeConnectionInit {
+  readonly remoteAddr: Multiaddr
+  readonly direction: 'inbound' | 'outbound'
+  /** Whether this end proposes protocols; `false` for a dial that is not the initiator. */
+  readonly proposes: boolean
+  readonly log: Logger
+  /** Ends an upgrade under way. */
+  readonly cancel: () => void
+}
+
+/** One connection; it may exist before it is secured. */
+export class NativeConnection extends AbstractMultiaddrConnection {
+  readonly #proposes: boolean
+  readonly #cancel: () => void
+  #secured: Secured | undefined
+  #negotiation: VirtualNegotiation | undefined
+  // What the upgrader has sent before the connection is secured.
+  #early: Uint8ArrayList[] = []
+  #onListened: (() => void) | undefined
+
+  constructor(init: NativeConnectionInit) {
+    super({ remoteAddr: init.remoteAddr, direction: init.direction, log: init.log })
+    this.#proposes = init.proposes
+    this.#cancel = init.cancel
+  }
+
+  /** What the handshake has settled; undefined before. */
+  get secured(): Secured | undefined {
+    return this.#secured
+  }
+
+  /** Calls `callback` when the upgrader begins to negotiate, after everyone has admitted the connection. */
+  onceListened(callback: () => void): void {
+    this.#onListened = callback
+  }
+
+  override addEventListener(
+    ...args: Parameters<AbstractMultiaddrConnection['addEventListener']>
+  ): void {
+    super.addEventListener(...args)
+    if (args[0] !== 'message') return
+    this.#onListened?.()
+    this.#onListened = undefined
+  }
+
+  /** Continues with the result of the native upgrade. */
+  establish(secured: Secured): void {
+    this.#secured = secured
+    secured.muxer.onceEnded((error) => this.onTransportClosed(error))
+    const negotiation = new VirtualNegotiation(secured.security, (bytes) => this.onData(bytes))
+    this.#negotiation = negotiation
+    const early = this.#early
+    this.#early = []
+    if (!this.#proposes) negotiation.propose()
+    else for (const bytes of early) negotiation.answer(bytes)
+  }
+
+  sendData(data: Uint8ArrayList): SendResult {
+    if (this.#negotiation === undefined) this.#early.push(data)
+    else if (this.#proposes) this.#negotiation.answer(data)
+    return { sentBytes: data.byteLength, canSendMore: true }
+  }
+
+  sendReset(): void {
+    if (this.#secured === undefined) this.#cancel()
+    else this.#secured.muxer.closeAtOnce()
+  }
+
+  sendPause(): void {}
+
+  sendResume(): void {}
+
+  /** Closes the native connection in good order, and waits for its end. */
+  async sendClose(options?: AbortOptions): Promise<void> {
+    const muxer = this.#secured?.muxer
+    if (muxer === undefined) {
+      this.#cancel()
+      return
+    }
+    muxer.closeGracefully()
+    const signal = options?.signal ?? undefined
+    await new Promise<void>((resolve, reject) => {
+      const release = onceAborted(signal, () => reject(aborted(signal)))
+      void muxer.ended.then(() => {
+        release()
+        resolve()
+      })
+    })
+  }
+}

@@ -1,0 +1,575 @@
+/**
+ * A stream of a native connection, as the interface `Stream` of libp2p.
+ *
+ * What has arrived is delivered by events, synchronously, as long as somebody listens. While nobody does, or the stream
+ * is paused, up to {@link READ_AHEAD_BYTES} are read ahead, so that an end behind them is noticed; the rest stays on the
+ * native side, and the remote gets no credit for it.
+ */
+import type {
+  AbortOptions,
+  Logger,
+  MessageStreamEvents,
+  MessageStreamReadStatus,
+  MessageStreamStatus,
+  MessageStreamTimeline,
+  MessageStreamWriteStatus,
+  Stream,
+  StreamOptions
+} from '@libp2p/interface'
+import {
+  StreamAbortEvent,
+  StreamBufferError,
+  StreamCloseEvent,
+  StreamMessageEvent,
+  StreamResetError,
+  StreamResetEvent,
+  StreamStateError
+} from '@libp2p/interface'
+import { Uint8ArrayList } from 'uint8arraylist'
+import { isAborted, onceAborted } from '../base/abort.ts'
+import { allocate, CHUNK_BYTES_MAX, copyOut, SCRATCH_BYTES, trim, unshared } from '../base/bytes.ts'
+import { StreamErrorCode } from '../constants.ts'
+import { ERROR_CODES, StreamClosedError } from '../errors.ts'
+import type { Engine, StreamSink } from '../native/engine.ts'
+import type { StreamHandle } from '../native/handles.ts'
+import { nativeError } from '../native/native-error.ts'
+import { Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
+import { FLAG_CONNECTION_LOST, HANDLE_PENDING } from '../native/record.ts'
+import { Events } from './events.ts'
+
+/** Bytes that are read although nobody listens: the window with which a remote begins. */
+export const READ_AHEAD_BYTES = 256 * 1024
+
+/** As `AbstractMessageStream` of @libp2p/utils. */
+const MAX_READ_BUFFER_BYTES = 4 * 1024 * 1024
+const INACTIVITY_TIMEOUT_MS = 120_000
+
+/** The muxer of a stream, as the stream sees it. */
+export interface StreamOwner {
+  readonly engine: Engine
+  /** Logger of the connection. */
+  readonly log: Logger
+  /** Called once, before the event `close`. */
+  streamEnded(stream: NativeStream): void
+}
+
+/** Initial state of a stream. */
+export interface StreamInit {
+  readonly owner: StreamOwner
+  readonly handle: StreamHandle
+  readonly id: string
+  readonly direction: 'inbound' | 'outbound'
+  /** Empty while it is not negotiated. */
+  readonly protocol: string
+  readonly options?: StreamOptions | undefined
+}
+
+/** Receives the answer to the proposal of a stream: the number of the protocol, or an error. */
+export type OnNegotiated = (protocol: number, error: Error | undefined) => void
+
+/** One stream. */
+export class NativeStream extends Events<MessageStreamEvents> implements Stream, StreamSink {
+  readonly handle: StreamHandle
+  readonly id: string
+  readonly direction: 'inbound' | 'outbound'
+  protocol: string
+  status: MessageStreamStatus = 'open'
+  readStatus: MessageStreamReadStatus = 'readable'
+  writeStatus: MessageStreamWriteStatus = 'writable'
+  remoteReadStatus: MessageStreamReadStatus = 'readable'
+  remoteWriteStatus: MessageStreamWriteStatus = 'writable'
+  readonly timeline: MessageStreamTimeline
+  inactivityTimeout: number
+  maxReadBufferLength: number
+  maxWriteBufferLength?: number
+  writableNeedsDrain = false
+  /** Its place in the list of its muxer. */
+  place = -1
+  /** Whether its muxer counts it among those of its protocol. */
+  isCounted = false
+
+  readonly #owner: StreamOwner
+  #log: Logger | undefined
+  // Delivered before anything that arrives later. The names are those of `AbstractMessageStream`.
+  protected readonly readBuffer = new Uint8ArrayList()
+  protected readonly writeBuffer = new Uint8ArrayList()
+  // Lower bound of the bytes that the native side holds.
+  #hint = 0
+  // The native side is empty and will send `streamReadable`.
+  #isArmed: boolean
+  #isPulling = false
+  // The handle is valid.
+  #isLive = true
+  #credit = STAGING_BYTES
+  #isStaged = false
+  // Out of credit: the native side will send `streamWritable`.
+  #isBlocked = false
+  #readableEnded = false
+  #onNegotiated: OnNegotiated | undefined
+
+  constructor(init: StreamInit) {
+    super()
+    const { owner, options = {} } = init
+    this.handle = init.handle
+    this.id = init.id
+    this.direction = init.direction
+    this.protocol = init.protocol
+    this.timeline = { open: Date.now() }
+    this.inactivityTimeout = options.inactivityTimeout ?? INACTIVITY_TIMEOUT_MS
+    this.maxReadBufferLength = options.maxReadBufferLength ?? MAX_READ_BUFFER_BYTES
+    if (options.maxWriteBufferLength !== undefined) {
+      this.maxWriteBufferLength = options.maxWriteBufferLength
+    }
+    this.#owner = owner
+    // `open` arms a stream.
+    this.#isArmed = init.direction === 'outbound'
+    owner.engine.adoptStream(this)
+  }
+
+  /** A scope of the connection's logger, made on first use: every stream has one, and few log. */
+  get log(): Logger {
+    this.#log ??= this.#owner.log.newScope(`stream:${this.direction}:${this.id}`)
+    return this.#log
+  }
+
+  set log(log: Logger) {
+    this.#log = log
+  }
+
+  get readBufferLength(): number {
+    return this.readBuffer.byteLength
+  }
+
+  get writeBufferLength(): number {
+    return this.writeBuffer.byteLength
+  }
+
+  get readableEnded(): boolean {
+    return this.#readableEnded
+  }
+
+  /** Calls `callback` with the answer of the remote to what was proposed. */
+  onceNegotiated(callback: OnNegotiated): void {
+    this.#onNegotiated = callback
+  }
+
+  isReadable(): boolean {
+    return this.status === 'open'
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- writing
+
+  send(data: Uint8Array | Uint8ArrayList): boolean {
+    if (this.writeStatus !== 'writable') {
+      throw new StreamStateError(`Cannot write to a stream that is ${this.writeStatus}`)
+    }
+    if (this.writeBuffer.byteLength > 0) this.writeBuffer.append(data)
+    else if (data instanceof Uint8Array) this.#submit(data)
+    else for (const chunk of data) this.#submit(chunk)
+    return this.#checkSent()
+  }
+
+  /** Returns whether more may be sent at once; marks the need of `drain` otherwise. */
+  #checkSent(): boolean {
+    if (this.writeBuffer.byteLength === 0 && !this.#isBlocked) {
+      if (this.listenerCount('idle') > 0) this.safeDispatchEvent('idle')
+      return true
+    }
+    this.writableNeedsDrain = true
+    const { maxWriteBufferLength: max, writeBufferLength: length } = this
+    if (max !== undefined && length > max) {
+      const what = `Write buffer length of ${length} exceeded limit of ${max}`
+      this.abort(new StreamBufferError(`${what}, write status is ${this.writeStatus}`))
+    }
+    return false
+  }
+
+  /** Submits or stages what there is credit for, and keeps the rest. */
+  #submit(bytes: Uint8Array): void {
+    if (this.writeBuffer.byteLength > 0) {
+      this.writeBuffer.append(bytes)
+      return
+    }
+    const accepted = this.#accept(bytes)
+    if (accepted < bytes.byteLength) this.writeBuffer.append(bytes.subarray(accepted))
+  }
+
+  #accept(bytes: Uint8Array): number {
+    const { engine } = this.#owner
+    const { byteLength } = bytes
+    if (this.#isBlocked || byteLength === 0) return 0
+    if (byteLength < STAGED_WRITE_BYTES_MAX) {
+      this.#isStaged = true
+      engine.outbox.stage(this, bytes)
+      this.#credit -= byteLength
+      // The known credit is used up: submit to learn the current one.
+      if (this.#credit <= 0) engine.outbox.submit()
+      return byteLength
+    }
+    if (this.#isStaged) engine.outbox.submit()
+    if (this.#isBlocked) return 0
+    const accepted = engine.hot.write(this.handle, unshared(bytes))
+    engine.outbox.flushSoon()
+    this.#isBlocked = accepted < byteLength
+    // A negative result: the stream has ended, and its record is pending.
+    return Math.max(accepted, 0)
+  }
+
+  onSubmitted(answer: number): void {
+    this.#isStaged = false
+    const credit = answer < 0 ? 0 : answer & ~HANDLE_PENDING
+    this.#credit = credit
+    if (credit === 0) this.#isBlocked = true
+  }
+
+  onWritable(credit: number): void {
+    this.#isBlocked = false
+    this.#credit = credit
+    while (this.writeBuffer.byteLength > 0 && !this.#isBlocked) {
+      // The first chunk is a view, not a copy.
+      const [chunk] = this.writeBuffer
+      if (chunk === undefined) break
+      const accepted = this.#accept(chunk)
+      this.writeBuffer.consume(accepted)
+    }
+    if (this.writeBuffer.byteLength > 0) return
+    if (this.writeStatus === 'closing') this.#finish()
+    if (this.listenerCount('idle') > 0) this.safeDispatchEvent('idle')
+    if (this.#isBlocked || !this.writableNeedsDrain || this.writeStatus !== 'writable') return
+    this.writableNeedsDrain = false
+    this.safeDispatchEvent('drain')
+  }
+
+  onDrain(options?: AbortOptions): Promise<void> {
+    return this.writableNeedsDrain ? this.#once('drain', options) : Promise.resolve()
+  }
+
+  /** Waits for an event; rejects if the stream closes before. */
+  #once(type: 'drain' | 'idle', options: AbortOptions | undefined): Promise<void> {
+    const signal = options?.signal ?? undefined
+    if (isAborted(signal)) return Promise.reject(signal.reason)
+    return new Promise((resolve, reject) => {
+      const settled = (): void => {
+        release()
+        this.removeEventListener(type, done)
+        this.removeEventListener('close', failed)
+      }
+      const done = (): void => {
+        settled()
+        resolve()
+      }
+      const failed = (event: StreamCloseEvent): void => {
+        settled()
+        reject(event.error ?? new StreamClosedError())
+      }
+      const release = onceAborted(signal, () => {
+        settled()
+        // As `pEvent`, which the streams of libp2p wait with.
+        reject((signal as AbortSignal | undefined)?.reason)
+      })
+      this.addEventListener(type, done)
+      this.addEventListener('close', failed)
+    })
+  }
+
+  /**
+   * Ends the writing half behind everything sent, and resolves when all of that is handed down. The signal ends the wait
+   * alone.
+   */
+  async close(options?: AbortOptions): Promise<void> {
+    if (this.writeStatus !== 'writable') return
+    this.writeStatus = 'closing'
+    // The end follows when the last of it is submitted.
+    if (this.writeBuffer.byteLength > 0) await this.#once('idle', options)
+    else this.#finish()
+  }
+
+  #finish(): void {
+    this.sendCloseWrite()
+    queueMicrotask(() => {
+      if (this.writeStatus === 'closed') return
+      this.writeStatus = 'closed'
+      if (this.remoteWriteStatus === 'closed') this.#closed()
+    })
+  }
+
+  protected sendCloseWrite(): void {
+    if (this.#isLive) this.#owner.engine.outbox.stageEnd(this, Order.closeWrite)
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- reading
+
+  /** Reads what has arrived. */
+  pull(): void {
+    // A listener that resumes the stream, or adds another, is within the loop already.
+    if (this.#isPulling) return
+    this.#isPulling = true
+    try {
+      while (this.#isLive && !this.#isArmed && this.remoteWriteStatus !== 'closed') {
+        const max = this.#isFlowing ? CHUNK_BYTES_MAX : READ_AHEAD_BYTES - this.readBufferLength
+        if (max <= 0 || !this.#owner.engine.mayRead(this)) return
+        const chunk = this.#read(max)
+        if (chunk !== undefined) this.#received(chunk)
+      }
+    } finally {
+      this.#isPulling = false
+    }
+  }
+
+  get #isFlowing(): boolean {
+    return this.readStatus === 'readable' && this.listenerCount('message') > 0
+  }
+
+  /** Reads once; undefined if there is nothing, which has armed the stream, or at the end, which is reported. */
+  #read(max: number): Uint8Array | undefined {
+    const { engine } = this.#owner
+    const isKnown = this.#hint > 0
+    const size = Math.min(max, isKnown ? Math.min(this.#hint, CHUNK_BYTES_MAX) : SCRATCH_BYTES)
+    const { scratch } = engine
+    const recycled = size < SCRATCH_BYTES ? scratch.subarray(0, size) : scratch
+    const into = isKnown ? allocate(size) : recycled
+    const length = engine.hot.read(this.handle, into)
+    if (length > 0) {
+      engine.hasRead(length)
+      this.#hint = isKnown
+        ? Math.max(this.#hint - length, 0)
+        : // A full scratch buffer suggests more bytes, to be read into memory of their own.
+          Number(length === SCRATCH_BYTES) * SCRATCH_BYTES
+      return isKnown ? trim(into, length) : copyOut(scratch, length)
+    }
+    this.#hint = 0
+    if (length === -ERROR_CODES.ERR_STREAM_EOF) this.#remoteEnded()
+    // Any other error: the record of the stream's end is pending.
+    else this.#isArmed = true
+    return undefined
+  }
+
+  onReadable(bytes: number): void {
+    this.#hint = bytes
+    this.#isArmed = false
+    this.pull()
+  }
+
+  onTurn(): void {
+    this.pull()
+  }
+
+  #received(bytes: Uint8Array): void {
+    if (this.readStatus === 'closing' || this.readStatus === 'closed') return
+    this.readBuffer.append(bytes)
+    this.#dispatchUnread()
+  }
+
+  #dispatchUnread(): void {
+    if (this.#isFlowing && this.readBuffer.byteLength > 0) {
+      const data = this.readBuffer.sublist()
+      this.readBuffer.consume(data.byteLength)
+      this.dispatchEvent(new StreamMessageEvent(data))
+    }
+    if (this.readBuffer.byteLength === 0 && this.remoteWriteStatus === 'closed') {
+      this.readStatus = 'closed'
+      this.#maybeEnd()
+    }
+    this.#checkReadBuffer()
+  }
+
+  #checkReadBuffer(): void {
+    const { maxReadBufferLength: max, readBufferLength: length } = this
+    if (length <= max) return
+    const what = `Read buffer length of ${length} exceeded limit of ${max}`
+    this.abort(new StreamBufferError(`${what}, read status is ${this.readStatus}`))
+  }
+
+  protected override listenerAdded(type: string): void {
+    // In a microtask, as a listener may be added by a constructor that has yet to set its properties.
+    if (type === 'message') queueMicrotask(() => this.#flow())
+  }
+
+  /** Delivers what was kept, then what the native side holds. */
+  #flow(): void {
+    this.#dispatchUnread()
+    this.pull()
+  }
+
+  pause(): void {
+    this.#checkReadable('pause')
+    this.readStatus = 'paused'
+  }
+
+  resume(): void {
+    this.#checkReadable('resume')
+    if (this.readStatus === 'readable') return
+    this.readStatus = 'readable'
+    this.#flow()
+  }
+
+  #checkReadable(what: string): void {
+    if (this.readStatus === 'closed' || this.readStatus === 'closing') {
+      throw new StreamStateError(`Cannot ${what} a stream that is closing/closed`)
+    }
+  }
+
+  push(data: Uint8Array | Uint8ArrayList): void {
+    this.#putBack(data, () => this.readBuffer.append(data))
+  }
+
+  unshift(data: Uint8Array | Uint8ArrayList): void {
+    this.#putBack(data, () => this.readBuffer.prepend(data))
+  }
+
+  #putBack(data: Uint8Array | Uint8ArrayList, put: () => void): void {
+    if (this.readStatus === 'closed' || this.readStatus === 'closing') {
+      throw new StreamStateError(`Cannot push data onto a stream that is ${this.readStatus}`)
+    }
+    if (data.byteLength === 0) return
+    put()
+    if (this.#isFlowing) setTimeout(() => this.#dispatchUnread(), 0)
+    else this.#checkReadBuffer()
+  }
+
+  closeRead(_options?: AbortOptions): Promise<void> {
+    if (this.readStatus !== 'closing' && this.readStatus !== 'closed') {
+      this.readBuffer.consume(this.readBuffer.byteLength)
+      this.readStatus = 'closed'
+      if (this.#isLive && this.remoteWriteStatus !== 'closed') this.sendCloseRead()
+      this.#maybeEnd()
+    }
+    return Promise.resolve()
+  }
+
+  /** yamux cannot ask the remote to stop; its end is still to be noticed. */
+  protected sendCloseRead(): void {
+    this.#owner.engine.hot.discard(this.handle)
+    this.#owner.engine.outbox.flushSoon()
+    this.#isArmed = false
+    this.pull()
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array | Uint8ArrayList> {
+    if (this.readStatus !== 'readable' && this.readStatus !== 'paused') return
+    const arrived: (Uint8Array | Uint8ArrayList)[] = []
+    let isOver = false
+    let error: Error | undefined
+    let wake = (): void => {}
+    const onMessage = ({ data }: StreamMessageEvent): void => {
+      arrived.push(data)
+      wake()
+    }
+    const onEnd = (event: Event): void => {
+      isOver = true
+      if (event instanceof StreamCloseEvent) error = event.error
+      wake()
+    }
+    this.addEventListener('message', onMessage)
+    this.addEventListener('close', onEnd)
+    this.addEventListener('remoteCloseWrite', onEnd)
+    try {
+      for (;;) {
+        for (let data = arrived.shift(); data !== undefined; data = arrived.shift()) yield data
+        if (error !== undefined) throw error
+        if (isOver) return
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    } finally {
+      this.removeEventListener('message', onMessage)
+      this.removeEventListener('close', onEnd)
+      this.removeEventListener('remoteCloseWrite', onEnd)
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- end
+
+  onNegotiated(protocol: number, code: number): void {
+    const callback = this.#onNegotiated
+    this.#onNegotiated = undefined
+    callback?.(protocol, code === 0 ? undefined : nativeError(code))
+  }
+
+  #remoteEnded(): void {
+    if (this.remoteWriteStatus === 'closed') return
+    this.remoteWriteStatus = 'closed'
+    this.safeDispatchEvent('remoteCloseWrite')
+    this.#maybeEnd()
+    if (this.writeStatus === 'closed') this.#closed()
+  }
+
+  #maybeEnd(): void {
+    if (this.#readableEnded || this.readBuffer.byteLength > 0) return
+    if (this.remoteWriteStatus !== 'closed' && this.readStatus !== 'closed') return
+    this.#readableEnded = true
+    this.safeDispatchEvent('end')
+  }
+
+  abort(err: Error): void {
+    if (this.#isOver) return
+    if (this.#isLive) {
+      const { hot, outbox } = this.#owner.engine
+      hot.reset(this.handle, StreamErrorCode.NoError)
+      outbox.flushSoon()
+    }
+    this.#aborted(err)
+  }
+
+  get #isOver(): boolean {
+    return this.status === 'aborted' || this.status === 'reset' || this.status === 'closed'
+  }
+
+  #aborted(err: Error): void {
+    this.status = 'aborted'
+    this.readBuffer.consume(this.readBuffer.byteLength)
+    this.readStatus = 'closed'
+    this.#ended(new StreamAbortEvent(err))
+  }
+
+  /** Closes what is left, and reports the end. */
+  #ended(event: StreamCloseEvent): void {
+    if (this.writeBuffer.byteLength > 0) {
+      this.writeBuffer.consume(this.writeBuffer.byteLength)
+      this.safeDispatchEvent('idle')
+    }
+    this.writeStatus = 'closed'
+    this.remoteWriteStatus = 'closed'
+    this.remoteReadStatus = 'closed'
+    if (this.readBuffer.byteLength === 0) this.readStatus = 'closed'
+    this.timeline.close = Date.now()
+    this.#maybeEnd()
+    this.#onNegotiated?.(0, event.error ?? new StreamClosedError())
+    this.#onNegotiated = undefined
+    this.#owner.streamEnded(this)
+    this.dispatchEvent(event)
+  }
+
+  /** Both ends have closed the stream, or the connection has ended. */
+  #closed(): void {
+    if (this.#isOver) return
+    this.status = 'closed'
+    this.#ended(new StreamCloseEvent())
+  }
+
+  onReset(_wireCode: number, code: number, flags: number): void {
+    if (this.#isOver) return
+    if (code !== 0) this.#aborted(nativeError(code))
+    else if ((flags & FLAG_CONNECTION_LOST) !== 0) this.#closed()
+    else {
+      this.status = 'reset'
+      this.#ended(new StreamResetEvent(new StreamResetError()))
+    }
+  }
+
+  onClosed(left: number): void {
+    if (left > 0 && !this.#isOver && this.remoteWriteStatus !== 'closed') {
+      const tail = allocate(left)
+      const length = this.#owner.engine.hot.read(this.handle, tail)
+      if (length > 0) this.#received(trim(tail, length))
+    }
+    this.#isLive = false
+    this.#remoteEnded()
+    this.#closed()
+  }
+
+  onOutgoing(): void {
+    // Only streams of muxers in JavaScript have it.
+  }
+}
