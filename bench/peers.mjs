@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { peerCommand } from '../interop/build.mjs'
 import { addonBuild } from '../tools/shared.mjs'
@@ -36,6 +36,12 @@ export const PEERS = {
     title: 'js-libp2p',
     version: () => json('interop/js/package.json').dependencies.libp2p,
     crypto: () => `OpenSSL ${process.versions.openssl} through node:crypto, @noble`,
+    lacks: []
+  },
+  dropin: {
+    title: 'js-libp2p on ferroswarm',
+    version: () => json('interop/js/package.json').dependencies.libp2p,
+    crypto: ownCrypto,
     lacks: []
   },
   go: {
@@ -88,6 +94,11 @@ export async function commandOf(name) {
     case 'ours':
     case 'net':
       return { command: [process.execPath, join(ROOT, 'bench', 'peers', name, 'peer.mjs')] }
+    case 'dropin': {
+      const { command, missing } = await commandOf('js')
+      const module = pathToFileURL(join(ROOT, 'dist', 'libp2p', 'index.js')).href
+      return command === undefined ? { missing } : { command: [...command, '--components', module] }
+    }
     case 'native':
     case 'raw':
       return cargoBuilt(name)

@@ -1,22 +1,18 @@
 import { echo } from '@libp2p/echo'
 import { identify } from '@libp2p/identify'
-import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
-import { tls } from '@libp2p/tls'
-import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
+import { components } from './components.js'
 
 /** High enough that no default of js-libp2p decides a result. */
 export const UNLIMITED = 1_000_000
 /** Timeout of a service for one stream. */
 const STREAM_TIMEOUT_MS = 3_600_000
 
-const ENCRYPTERS = { 'tcp-noise-yamux': noise, 'tcp-tls-yamux': tls }
-
 /** Starts a node with one stack, no limits and a fresh Ed25519 key. No address means no listener. */
 export async function createNode(stack, listenAddrs = []) {
-  const encrypter = ENCRYPTERS[stack]
+  const { noise, tcp, tls, yamux } = components
+  const encrypter = { 'tcp-noise-yamux': noise, 'tcp-tls-yamux': tls }[stack]
   if (encrypter === undefined) {
     throw new Error(`unknown stack ${stack}`)
   }

@@ -20,7 +20,7 @@ const DEFAULTS = {
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: Object.fromEntries(
-    ['stack', 'listen', 'addr', 'workload', ...Object.keys(DEFAULTS)].map((name) => [
+    ['stack', 'listen', 'addr', 'workload', 'components', ...Object.keys(DEFAULTS)].map((name) => [
       name,
       { type: 'string', default: DEFAULTS[name] }
     ])

@@ -49,10 +49,10 @@ export class CarriedMuxer extends AbstractStreamMuxer<CarriedStream> {
   constructor(
     stream: MessageStream,
     session: NativeMuxerSession,
-    { streamOptions }: MuxerLimits,
+    { streamOptions, earlyStreams: maxEarlyStreams }: MuxerLimits,
     unread?: Uint8Array
   ) {
-    super(stream, { protocol: YAMUX, name: 'ferroswarm:yamux', streamOptions })
+    super(stream, { protocol: YAMUX, name: 'ferroswarm:yamux', streamOptions, maxEarlyStreams })
     this.session = session
     this.#isOutbound = stream.direction === 'outbound'
     stream.addEventListener('close', () => this.#stop())

@@ -134,9 +134,24 @@ export class NativeMuxer
   ): Promise<NativeStream> {
     options.signal?.throwIfAborted()
     const [first = ''] = protocols
+    const opened = this.openKnown(protocols, options)
+    if (opened !== undefined) return opened
+    return this.#negotiate(protocols, first, options)
+  }
+
+  /** Opens a stream that is usable at once; undefined if the remote has to choose or confirm its protocol. */
+  openKnown(protocols: readonly string[], options: StreamOptions = {}): NativeStream | undefined {
+    const [first = ''] = protocols
     const isLazy = protocols.length === 0 || (protocols.length === 1 && this.known.has(first))
-    const opened = this.#open(protocols, isLazy, options)
-    if (isLazy) return opened
+    return isLazy ? this.#open(protocols, true, options) : undefined
+  }
+
+  async #negotiate(
+    protocols: readonly string[],
+    first: string,
+    options: CreateStreamOptions
+  ): Promise<NativeStream> {
+    const opened = this.#open(protocols, false, options)
     const negotiated = new Promise<NativeStream>((resolve, reject) => {
       opened.onceNegotiated((number, error) => {
         if (error !== undefined) {

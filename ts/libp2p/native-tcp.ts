@@ -59,7 +59,7 @@ export class NativeTcp implements Carrier {
       serve: (protocol) => this.#handlers.serve(protocol)
     })
     this.#handlers = new Handlers(components, this.#host.engine, this.#host.node)
-    this.#dispatch = new StreamDispatch(components)
+    this.#dispatch = new StreamDispatch(components, this.#handlers)
   }
 
   #log(): Logger {

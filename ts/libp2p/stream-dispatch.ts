@@ -21,7 +21,7 @@ import {
 } from '@libp2p/interface'
 import { InvalidParametersError } from '../errors.ts'
 import type { Components } from './components.ts'
-import { INBOUND_STREAMS_MAX } from './handlers.ts'
+import { type Handlers, INBOUND_STREAMS_MAX } from './handlers.ts'
 import type { NativeMuxer } from './muxer.ts'
 import type { NativeStream } from './stream.ts'
 
@@ -34,13 +34,15 @@ const NEGOTIATION_MS = 10_000
 /** The streams of the native connections of one node. */
 export class StreamDispatch {
   readonly #components: Components
+  readonly #handlers: Handlers
   // Muxers of connections that the upgrader is about to announce, by the object that both have.
   readonly #expected = new WeakMap<object, NativeMuxer>()
   readonly #muxers = new WeakMap<Connection, NativeMuxer>()
   readonly #stopping = new AbortController()
 
-  constructor(components: Components) {
+  constructor(components: Components, handlers: Handlers) {
     this.#components = components
+    this.#handlers = handlers
     const { signal } = this.#stopping
     const { events } = components
     events.addEventListener('connection:open', ({ detail }) => this.#opened(detail), { signal })
@@ -63,7 +65,7 @@ export class StreamDispatch {
     this.#muxers.set(connection, muxer)
     const property = Object.getOwnPropertyDescriptor(connection, 'newStream')
     if (property?.writable !== true || typeof property.value !== 'function') return
-    const streams = new ConnectionStreams(this.#components, connection, muxer)
+    const streams = new ConnectionStreams(this.#components, this.#handlers, connection, muxer)
     connection.newStream = (protocols, options) => streams.open(protocols, options)
     muxer.takeStreams((stream) => streams.take(stream))
   }
@@ -80,13 +82,20 @@ export class StreamDispatch {
 /** The streams of one connection. */
 class ConnectionStreams {
   readonly #components: Components
+  readonly #handlers: Handlers
   readonly #connection: Connection
   readonly #muxer: NativeMuxer
   // Protocols that the peer store has from this connection.
   readonly #stored = new Set<string>()
 
-  constructor(components: Components, connection: Connection, muxer: NativeMuxer) {
+  constructor(
+    components: Components,
+    handlers: Handlers,
+    connection: Connection,
+    muxer: NativeMuxer
+  ) {
     this.#components = components
+    this.#handlers = handlers
     this.#connection = connection
     this.#muxer = muxer
   }
@@ -108,7 +117,8 @@ class ConnectionStreams {
       throw new InvalidParametersError('At least one protocol must be specified')
     }
     this.#report(options, 'connection:open-stream', { protocols: proposed })
-    const stream = await this.#negotiated(proposed, options)
+    options.signal?.throwIfAborted()
+    const stream = this.#muxer.openKnown(proposed) ?? (await this.#negotiated(proposed, options))
     try {
       this.#checkOutbound(stream.protocol, options)
       const opened = this.#track(stream)
@@ -122,9 +132,7 @@ class ConnectionStreams {
   }
 
   #negotiated(protocols: readonly string[], options: NewStreamOptions): Promise<NativeStream> {
-    const [first = ''] = protocols
-    const isImmediate = protocols.length === 1 && this.#muxer.known.has(first)
-    if (options.signal != null || isImmediate) return this.#muxer.open(protocols, options)
+    if (options.signal != null) return this.#muxer.open(protocols, options)
     const { outboundStreamProtocolNegotiationTimeout: ms = NEGOTIATION_MS } = this.#connection as {
       outboundStreamProtocolNegotiationTimeout?: number
     }
@@ -134,21 +142,15 @@ class ConnectionStreams {
   #checkOutbound(protocol: string, options: NewStreamOptions): void {
     const count = this.#muxer.count('outbound', protocol)
     if (count <= 1) return
-    const own = this.#handlerOptions(protocol)?.maxOutboundStreams
+    // The registrar throws for a protocol without a handler, which is the usual case.
+    const own = this.#handlers.has(protocol)
+      ? this.#components.registrar.getHandler(protocol).options.maxOutboundStreams
+      : undefined
     const max = own ?? options.maxOutboundStreams ?? OUTBOUND_STREAMS_MAX
     if (count <= max) return
     throw new TooManyOutboundProtocolStreamsError(
       `Too many outbound protocol streams for protocol "${protocol}" - ${count}/${max}`
     )
-  }
-
-  #handlerOptions(protocol: string): { maxOutboundStreams?: number } | undefined {
-    try {
-      return this.#components.registrar.getHandler(protocol).options
-    } catch {
-      // It is not served here.
-      return undefined
-    }
   }
 
   /** Counts a stream of a protocol; returns the middleware for it, if there is any. */

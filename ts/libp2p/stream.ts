@@ -20,7 +20,7 @@ import {
   StreamAbortEvent,
   StreamBufferError,
   StreamCloseEvent,
-  StreamMessageEvent,
+  type StreamMessageEvent,
   StreamResetError,
   StreamResetEvent,
   StreamStateError
@@ -35,7 +35,7 @@ import type { StreamHandle } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
 import { Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
 import { FLAG_CONNECTION_LOST, HANDLE_PENDING } from '../native/record.ts'
-import { Events } from './events.ts'
+import { Events, OwnMessageEvent } from './events.ts'
 
 /** Bytes that are read although nobody listens: the window with which a remote begins. */
 export const READ_AHEAD_BYTES = 256 * 1024
@@ -126,10 +126,9 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
     owner.engine.adoptStream(this)
   }
 
-  /** A scope of the connection's logger, made on first use: every stream has one, and few log. */
+  /** The connection's logger: a scope for each stream would cost as much as the rest of its opening. */
   get log(): Logger {
-    this.#log ??= this.#owner.log.newScope(`stream:${this.direction}:${this.id}`)
-    return this.#log
+    return this.#log ?? this.#owner.log
   }
 
   set log(log: Logger) {
@@ -172,7 +171,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
   /** Returns whether more may be sent at once; marks the need of `drain` otherwise. */
   #checkSent(): boolean {
     if (this.writeBuffer.byteLength === 0 && !this.#isBlocked) {
-      if (this.listenerCount('idle') > 0) this.safeDispatchEvent('idle')
+      this.safeDispatchEvent('idle')
       return true
     }
     this.writableNeedsDrain = true
@@ -234,7 +233,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
     }
     if (this.writeBuffer.byteLength > 0) return
     if (this.writeStatus === 'closing') this.#finish()
-    if (this.listenerCount('idle') > 0) this.safeDispatchEvent('idle')
+    this.safeDispatchEvent('idle')
     if (this.#isBlocked || !this.writableNeedsDrain || this.writeStatus !== 'writable') return
     this.writableNeedsDrain = false
     this.safeDispatchEvent('drain')
@@ -356,6 +355,10 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
 
   #received(bytes: Uint8Array): void {
     if (this.readStatus === 'closing' || this.readStatus === 'closed') return
+    if (this.readBuffer.byteLength === 0 && this.#isFlowing) {
+      this.dispatchEvent(new OwnMessageEvent(new Uint8ArrayList(bytes), this))
+      return
+    }
     this.readBuffer.append(bytes)
     this.#dispatchUnread()
   }
@@ -364,7 +367,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
     if (this.#isFlowing && this.readBuffer.byteLength > 0) {
       const data = this.readBuffer.sublist()
       this.readBuffer.consume(data.byteLength)
-      this.dispatchEvent(new StreamMessageEvent(data))
+      this.dispatchEvent(new OwnMessageEvent(data, this))
     }
     if (this.readBuffer.byteLength === 0 && this.remoteWriteStatus === 'closed') {
       this.readStatus = 'closed'

@@ -26,6 +26,10 @@ export interface TcpInit {
   maxConnections?: number
   /** Closes a listener while it has many connections. Defaults to never. */
   closeServerOnMaxConnections?: CloseServerOnMaxConnections
+  /** Only 0, no timeout, has a meaning: a silent connection is pinged, and closed without an answer. */
+  inboundSocketInactivityTimeout?: 0
+  /** As {@link TcpInit.inboundSocketInactivityTimeout}. */
+  outboundSocketInactivityTimeout?: 0
 }
 
 /** @internal The effective options. */
@@ -35,7 +39,7 @@ export interface TcpOptions {
 }
 
 const KEEPALIVE =
-  'a silent connection is pinged, and closed without an answer; see yamux({ keepAliveInterval })'
+  'a silent connection is pinged, and closed without an answer, see yamux({ keepAliveInterval })'
 
 const SOCKET =
   'sockets are native: they send small writes at once, and the muxer keeps connections alive'
@@ -58,16 +62,21 @@ const aCloseServer: Check = (value, name) => {
   }
 }
 
+const noTimeout: Check = (value, name) => {
+  if (value === 0) return
+  throw new InvalidParametersError(`expected ${name} to be 0, for no timeout: ${KEEPALIVE}`)
+}
+
 const CHECKS: OptionChecks<TcpInit> = {
   maxConnections: integer(0),
-  closeServerOnMaxConnections: aCloseServer
+  closeServerOnMaxConnections: aCloseServer,
+  inboundSocketInactivityTimeout: noTimeout,
+  outboundSocketInactivityTimeout: noTimeout
 }
 
 /** @internal Checks the options and returns the effective ones. */
 export function tcpOptions(init: TcpInit): TcpOptions {
   withoutMeaning(init, 'tcp()', {
-    inboundSocketInactivityTimeout: KEEPALIVE,
-    outboundSocketInactivityTimeout: KEEPALIVE,
     backlog: 'the queue of the system has its usual length',
     dialOpts: SOCKET,
     listenOpts: SOCKET

@@ -37,6 +37,8 @@ export interface YamuxInit {
   maxInboundStreams?: number
   /** Outbound streams of a connection. Defaults to 1,000. */
   maxOutboundStreams?: number
+  /** Inbound streams that wait while libp2p sets the connection up. Defaults to 256. */
+  maxEarlyStreams?: number
   /** Options of streams. */
   streamOptions?: YamuxStreamOptions
 }
@@ -47,6 +49,7 @@ export interface MuxerLimits {
   readonly streamsInbound: number
   readonly streamsOutbound: number
   readonly windowMaxBytes: number
+  readonly earlyStreams: number
   readonly streamOptions: StreamOptions
 }
 
@@ -72,14 +75,14 @@ const CHECKS: OptionChecks<YamuxInit> = {
   keepAliveInterval: integer(1, UINT32_MAX),
   maxInboundStreams: integer(0),
   maxOutboundStreams: integer(0),
+  maxEarlyStreams: integer(1, UINT32_MAX),
   streamOptions: aStreamOptions
 }
 
 /** @internal Checks the options and returns the effective ones. */
 export function muxerLimits(init: YamuxInit): MuxerLimits {
   withoutMeaning(init, 'yamux()', {
-    maxMessageSize: 'frames are as large as what is written',
-    maxEarlyStreams: 'streams wait until they are taken, up to 256 of a connection'
+    maxMessageSize: 'frames are as large as what is written'
   })
   checkOptions(init, CHECKS)
   const { maxStreamWindowSize, ...streamOptions } = init.streamOptions ?? {}
@@ -88,6 +91,7 @@ export function muxerLimits(init: YamuxInit): MuxerLimits {
     keepaliveIntervalMs: init.enableKeepAlive === false ? UINT32_MAX : interval,
     streamsInbound: init.maxInboundStreams ?? STREAMS_MAX,
     streamsOutbound: init.maxOutboundStreams ?? STREAMS_MAX,
+    earlyStreams: init.maxEarlyStreams ?? DEFAULT_LIMITS.acceptBacklog,
     windowMaxBytes: maxStreamWindowSize ?? DEFAULT_LIMITS.windowMaxBytes,
     streamOptions
   }
@@ -116,6 +120,7 @@ export function limitsOf(muxer: MuxerLimits): LimitConfig {
     subnets: [],
     rates: [],
     keepaliveIntervalMs: muxer.keepaliveIntervalMs,
+    acceptBacklog: muxer.earlyStreams,
     windowMaxBytes: muxer.windowMaxBytes
   }
 }
