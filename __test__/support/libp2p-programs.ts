@@ -3,26 +3,32 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 import { program, ROOT } from './cli.ts'
 import { declareMissing, findPeer } from './peer-program.ts'
 
 const FERROSWARM_LIBP2P = pathToFileURL(join(ROOT, 'dist', 'libp2p', 'index.js')).href
 
+interface MochaTest {
+  readonly fullTitle: string
+  readonly err: { readonly message?: string; readonly stack?: string }
+}
+
 interface MochaReport {
-  readonly stats: { readonly tests: number; readonly passes: number }
-  readonly failures: readonly { readonly fullTitle: string; readonly err: { message?: string } }[]
+  readonly tests: readonly MochaTest[]
+  readonly passes: readonly MochaTest[]
+  readonly failures: readonly MochaTest[]
 }
 
 /** Declares tests that run programs of `interop/libp2p`; one that reports the reason if it cannot be built. */
-export async function libp2pPrograms(declare: (run: Run) => void): Promise<void> {
+export async function libp2pPrograms(declare: (run: Run) => void | Promise<void>): Promise<void> {
   const found = await findPeer('libp2p')
   if ('missing' in found) {
     declareMissing('libp2p', found.missing)
     return
   }
   const [node = '', folder = ''] = found.command
-  declare((args, env = {}) =>
+  await declare((args, env = {}) =>
     program(node, args, {
       cwd: folder,
       env: { ...process.env, NODE_OPTIONS: '', FERROSWARM_LIBP2P, ...env }
@@ -36,33 +42,39 @@ export type Run = (args: readonly string[], env?: NodeJS.ProcessEnv) => ReturnTy
 /** Declares a test that passes if every test of a group of a mocha file does, and there are as many of them. */
 export function declareSuite(run: Run, file: string, group: string, tests: number): void {
   test(`${group} passes ${tests} of ${tests}`, async (t) => {
-    const { stats, failures } = await mocha(t, run, file, group)
-    for (const { fullTitle, err } of failures) t.fail(`${fullTitle}: ${err.message}`)
-    t.deepEqual({ tests: stats.tests, passes: stats.passes }, { tests, passes: tests })
+    const report = await mocha(run, file, ['--grep', `^${group} `])
+    for (const { fullTitle, err } of report.failures) t.fail(`${fullTitle}: ${err.message}`)
+    t.is(report.passes.length, tests)
   })
 }
 
-async function mocha(
-  t: ExecutionContext,
-  run: Run,
-  file: string,
-  group: string
-): Promise<MochaReport> {
+/** Runs a mocha file, and declares a test for each of its tests. */
+export async function declareFile(run: Run, file: string): Promise<void> {
+  const { tests, passes } = await mocha(run, file)
+  const passed = new Set(passes.map(({ fullTitle }) => fullTitle))
+  for (const { fullTitle, err } of tests) {
+    test(fullTitle, (t) => {
+      t.true(passed.has(fullTitle), err.stack ?? err.message)
+    })
+  }
+}
+
+async function mocha(run: Run, file: string, more: readonly string[] = []): Promise<MochaReport> {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-mocha-'))
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
   const output = join(folder, 'report.json')
-  const options = ['--exit', '--timeout', '60000', '--reporter', 'json']
-  const { err } = await run([
-    'node_modules/mocha/bin/mocha.js',
-    ...options,
-    '--reporter-option',
-    `output=${output}`,
-    '--grep',
-    `^${group} `,
-    file
-  ])
-  const text = await readFile(output, 'utf8').catch(() => {
-    throw new Error(`mocha has written no report: ${err}`)
-  })
-  return JSON.parse(text) as MochaReport
+  try {
+    const { err } = await run([
+      'node_modules/mocha/bin/mocha.js',
+      ...['--exit', '--timeout', '60000', '--reporter', 'json'],
+      ...['--reporter-option', `output=${output}`],
+      ...more,
+      file
+    ])
+    const text = await readFile(output, 'utf8').catch(() => {
+      throw new Error(`mocha has written no report: ${err}`)
+    })
+    return JSON.parse(text) as MochaReport
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 }

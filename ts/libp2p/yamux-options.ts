@@ -37,7 +37,7 @@ export interface YamuxInit {
   maxInboundStreams?: number
   /** Outbound streams of a connection. Defaults to 1,000. */
   maxOutboundStreams?: number
-  /** Inbound streams that wait while libp2p sets the connection up. Defaults to 256. */
+  /** Inbound streams that wait until they are taken, also while a connection is set up. Defaults to 1,000. */
   maxEarlyStreams?: number
   /** Options of streams. */
   streamOptions?: YamuxStreamOptions
@@ -91,7 +91,7 @@ export function muxerLimits(init: YamuxInit): MuxerLimits {
     keepaliveIntervalMs: init.enableKeepAlive === false ? UINT32_MAX : interval,
     streamsInbound: init.maxInboundStreams ?? STREAMS_MAX,
     streamsOutbound: init.maxOutboundStreams ?? STREAMS_MAX,
-    earlyStreams: init.maxEarlyStreams ?? DEFAULT_LIMITS.acceptBacklog,
+    earlyStreams: init.maxEarlyStreams ?? STREAMS_MAX,
     windowMaxBytes: maxStreamWindowSize ?? DEFAULT_LIMITS.windowMaxBytes,
     streamOptions
   }

@@ -1,0 +1,390 @@
+/** What goes wrong in the life of a node, with our components at one end or both. Runs under mocha. */
+import { randomBytes } from 'node:crypto'
+import { connect, createServer } from 'node:net'
+import { identify } from '@libp2p/identify'
+import { ping } from '@libp2p/ping'
+import { multiaddr } from '@multiformats/multiaddr'
+import { expect } from 'chai'
+import { eventually, PAIRINGS, startNode, stopNodes } from './nodes.js'
+import { block, echo, once, readAll, sendAll, write } from './streams.js'
+
+afterEach(stopNodes)
+
+const MANY = 1_000
+const UNLIMITED = { maxInboundStreams: MANY * 2, maxOutboundStreams: MANY * 2 }
+
+function pairs(title, run, pairings = PAIRINGS) {
+  describe(title, () => {
+    for (const kinds of pairings) it(kinds.join(' dials '), () => run(...kinds))
+  })
+}
+
+async function connected(dialerKind, listenerKind, dialerOptions = {}, listenerOptions = {}) {
+  const [dialer, listener] = await Promise.all([
+    startNode(dialerKind, dialerOptions),
+    startNode(listenerKind, listenerOptions)
+  ])
+  const connection = await dialer.dial(listener.getMultiaddrs())
+  const remote = await eventually(() => listener.getConnections()[0], 'the inbound connection')
+  return { dialer, listener, connection, remote }
+}
+
+/** Identify at the dialer alone: it learns what the listener speaks, and is not told of changes. */
+const IDENTIFYING = () => ({ services: { identify: identify() } })
+
+pairs(
+  'a protocol that the peer has dropped since ends the stream with its reason',
+  async (...kinds) => {
+    const { dialer, listener, connection } = await connected(...kinds, IDENTIFYING(), IDENTIFYING())
+    await listener.handle('/dropped', echo)
+    await dialer.services.identify.identify(connection).catch(() => {})
+    await (await connection.newStream('/dropped')).close()
+    await listener.unhandle('/dropped')
+    const stream = await connection.newStream('/dropped').catch((err) => err)
+    // One that was known to be spoken is usable at once, and fails when the answer is there.
+    const error = stream instanceof Error ? stream : (await once(stream, 'close')).error
+    expect(error.name).to.equal('UnsupportedProtocolError')
+    expect(connection.status).to.equal('open')
+  }
+)
+
+pairs(
+  `a gater that waits while ${MANY} streams are opened`,
+  async (...kinds) => {
+    const connectionGater = {
+      denyInboundUpgradedConnection: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 300))
+        return false
+      }
+    }
+    const [dialer, listener] = [
+      await startNode(kinds[0]),
+      await startNode(kinds[1], { connectionGater })
+    ]
+    let served = 0
+    await listener.handle(
+      '/early',
+      async (stream) => {
+        served += 1
+        await echo(stream)
+      },
+      UNLIMITED
+    )
+    const connection = await dialer.dial(listener.getMultiaddrs())
+    const texts = await Promise.all(
+      Array.from({ length: MANY }, async (_, count) => {
+        const stream = await connection.newStream('/early', UNLIMITED)
+        void sendAll(stream, Buffer.from(`${count}`))
+        return `${await readAll(stream)}`
+      })
+    )
+    expect(texts).to.deep.equal(Array.from({ length: MANY }, (_, count) => `${count}`))
+    expect(served).to.equal(MANY)
+  },
+  [['ours', 'ours']]
+)
+
+pairs('300 streams at once', async (...kinds) => {
+  const { listener, connection } = await connected(...kinds)
+  await listener.handle('/many', echo, UNLIMITED)
+  const sizes = await Promise.all(
+    Array.from({ length: 300 }, async (_, count) => {
+      const stream = await connection.newStream('/many', UNLIMITED)
+      const bytes = randomBytes(count * 10)
+      void sendAll(stream, bytes)
+      return Buffer.compare(await readAll(stream), bytes)
+    })
+  )
+  expect(sizes.every((difference) => difference === 0)).to.equal(true)
+  await eventually(() => connection.streams.length === 0, 'the end of every stream')
+})
+
+pairs(
+  'data, its end and the end of the connection in one read while JavaScript is busy',
+  async (...kinds) => {
+    const { listener, connection, remote } = await connected(...kinds)
+    const bytes = randomBytes(200 << 10)
+    let received
+    await listener.handle('/last', async (stream) => {
+      received = await readAll(stream)
+    })
+    const stream = await connection.newStream('/last')
+    await sendAll(stream, bytes)
+    const closed = connection.close()
+    block(200)
+    await closed
+    await eventually(() => received !== undefined, 'the end of the stream')
+    expect(Buffer.compare(received, bytes)).to.equal(0)
+    await eventually(() => remote.status === 'closed', 'the end of the connection')
+  }
+)
+
+for (const size of [1 << 10, 300 << 10, 3 << 20]) {
+  pairs(`a close with ${size >> 10} KiB queued delivers them`, async (...kinds) => {
+    const { listener, connection } = await connected(...kinds)
+    let received
+    await listener.handle('/queued', async (stream) => {
+      received = await readAll(stream)
+    })
+    const bytes = randomBytes(size)
+    const stream = await connection.newStream('/queued')
+    stream.send(bytes)
+    await stream.close()
+    await connection.close()
+    await eventually(() => received !== undefined, 'the end of the stream')
+    expect(Buffer.compare(received, bytes)).to.equal(0)
+  })
+}
+
+pairs('a lost connection ends its streams, and what has arrived can be read', async (...kinds) => {
+  const [dialer, listener] = [await startNode(kinds[0]), await startNode(kinds[1])]
+  const proxy = await startProxy(portOf(listener))
+  const address = `/ip4/127.0.0.1/tcp/${proxy.port}/p2p/${listener.peerId}`
+  const connection = await dialer.dial(multiaddr(address))
+  const remote = await eventually(() => listener.getConnections()[0], 'the inbound connection')
+  const opened = new Promise((resolve) => listener.handle('/lost', resolve))
+  const stream = await connection.newStream('/lost')
+  stream.send(Buffer.from('before'))
+  const inbound = await opened
+  await eventually(() => inbound.readBufferLength === 6, 'the arrival')
+  const order = []
+  for (const [name, target] of Object.entries({ inbound, remote, stream, connection })) {
+    target.addEventListener('close', () => order.push(name))
+  }
+  proxy.cut()
+  await eventually(() => order.length === 4, 'the end of both')
+  expect(order.indexOf('inbound')).to.be.below(order.indexOf('remote'))
+  expect(order.indexOf('stream')).to.be.below(order.indexOf('connection'))
+  expect(inbound.status).to.not.equal('open')
+  const late = once(inbound, 'message')
+  expect(Buffer.from((await late).data.subarray()).toString()).to.equal('before')
+  await eventually(() => listener.getConnections().length === 0, 'the list of the listener')
+  expect(dialer.getConnections()).to.deep.equal([])
+})
+
+pairs('an abort reaches the other end as a reset', async (...kinds) => {
+  const { listener, connection } = await connected(...kinds)
+  const opened = new Promise((resolve) => listener.handle('/abort', resolve))
+  const stream = await connection.newStream('/abort')
+  stream.send(Buffer.from('x'))
+  const inbound = await opened
+  const [far, near] = [once(inbound, 'close'), once(stream, 'close')]
+  const reason = new Error('enough')
+  stream.abort(reason)
+  expect(stream.status).to.equal('aborted')
+  const closed = await near
+  expect(closed.error).to.equal(reason)
+  expect(closed.local).to.equal(true)
+  const reset = await far
+  expect(reset.error.name).to.equal('StreamResetError')
+  expect(reset.local).to.equal(false)
+  expect(inbound.status).to.equal('reset')
+  expect(() => stream.send(Buffer.from('y')))
+    .to.throw()
+    .with.property('name', 'StreamStateError')
+})
+
+pairs('a paused stream holds the sender back, and loses nothing', async (...kinds) => {
+  const { listener, connection } = await connected(...kinds)
+  const opened = new Promise((resolve) => listener.handle('/pause', resolve))
+  const stream = await connection.newStream('/pause')
+  const bytes = randomBytes(4 << 20)
+  let sent = 0
+  const sending = (async () => {
+    for (; sent < bytes.length; sent += 65_536) {
+      await write(stream, bytes.subarray(sent, sent + 65_536))
+    }
+    await stream.close()
+  })()
+  const inbound = await opened
+  inbound.pause()
+  const chunks = []
+  inbound.addEventListener('message', ({ data }) => chunks.push(data.subarray()))
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect(sent).to.be.below(2 << 20)
+  expect(chunks).to.deep.equal([])
+  const ended = once(inbound, 'end')
+  inbound.resume()
+  await Promise.all([sending, ended])
+  expect(Buffer.compare(Buffer.concat(chunks), bytes)).to.equal(0)
+})
+
+pairs(
+  'an abort at any moment of a dial and of a stream leaves nothing behind',
+  async (...kinds) => {
+    const connectionManager = { inboundConnectionThreshold: 1_000 }
+    const [dialer, listener] = [
+      await startNode(kinds[0]),
+      await startNode(kinds[1], { connectionManager })
+    ]
+    await listener.handle('/any', echo)
+    const [address] = listener.getMultiaddrs()
+    for (let ms = 0; ms < 12; ms += 0.25) {
+      const controller = new AbortController()
+      const { signal } = controller
+      setTimeout(() => controller.abort(), ms)
+      await dialer
+        .dial(address, { signal })
+        .then((connection) => connection.newStream('/any', { signal }))
+        .catch((err) => err)
+      await Promise.all(dialer.getConnections().map((connection) => connection.close()))
+    }
+    await eventually(
+      () => dialer.getConnections().length + listener.getConnections().length === 0,
+      'the end of every connection'
+    )
+    const stream = await dialer.dialProtocol(address, '/any')
+    void sendAll(stream, Buffer.from('still here'))
+    expect(`${await readAll(stream)}`).to.equal('still here')
+  }
+)
+
+function portOf(node) {
+  const [address] = node.getMultiaddrs()
+  return Number(address.getComponents().find(({ name }) => name === 'tcp').value)
+}
+
+/** A proxy whose connections can be cut. */
+async function startProxy(target) {
+  const sockets = new Set()
+  const server = createServer((near) => {
+    const far = connect(target, '127.0.0.1')
+    for (const socket of [near, far]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+    }
+    near.pipe(far).pipe(near)
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    port: server.address().port,
+    cut() {
+      server.close()
+      for (const socket of sockets) socket.resetAndDestroy()
+    }
+  }
+}
+
+describe('admission', () => {
+  it('a gater is asked once, before the handshake', async () => {
+    const asked = []
+    const connectionGater = {
+      denyInboundConnection: (maConn) => {
+        asked.push(`${maConn.remoteAddr}`)
+        return true
+      },
+      denyInboundEncryptedConnection: () => {
+        throw new Error('the handshake has run')
+      }
+    }
+    const listener = await startNode('ours', { connectionGater })
+    const dialer = await startNode('ours')
+    const error = await dialer.dial(listener.getMultiaddrs()).catch((err) => err)
+    expect(error).to.be.an('error')
+    expect(asked).to.have.lengthOf(1)
+    expect(asked[0]).to.match(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+$/)
+  })
+
+  it('remotes that are silent take the pending places, and garbage frees them at once', async () => {
+    const listener = await startNode('ours', {
+      connectionManager: { maxIncomingPendingConnections: 2, inboundConnectionThreshold: 1_000 },
+      services: { ping: ping() }
+    })
+    const port = portOf(listener)
+    const open = () => {
+      const socket = connect(port, '127.0.0.1')
+      socket.on('error', () => {})
+      return { socket, closed: new Promise((resolve) => socket.once('close', resolve)) }
+    }
+    const silent = [open(), open()]
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    await open().closed
+    for (const { socket, closed } of silent) {
+      socket.write('GET / HTTP/1.1\r\n\r\n')
+      await closed
+    }
+    const dialer = await startNode('ours', { services: { ping: ping() } })
+    expect(await dialer.services.ping.ping(listener.getMultiaddrs()[0])).to.be.at.least(0)
+  })
+
+  it('the rate limit of libp2p counts every connection once', async () => {
+    const listener = await startNode('ours', {
+      connectionManager: { inboundConnectionThreshold: 5 }
+    })
+    const outcomes = []
+    for (let count = 0; count < 7; count += 1) {
+      const dialer = await startNode('ours')
+      outcomes.push(
+        await dialer.dial(listener.getMultiaddrs()).then(
+          () => 'admitted',
+          () => 'refused'
+        )
+      )
+    }
+    expect(outcomes.slice(0, 5)).to.deep.equal(Array(5).fill('admitted'))
+    expect(outcomes.slice(5)).to.include('refused')
+  })
+
+  it('another peer than the dialled one is refused by name', async () => {
+    const [listener, dialer, other] = await Promise.all([
+      startNode('ours'),
+      startNode('ours'),
+      startNode('ours')
+    ])
+    const address = `${listener.getMultiaddrs()[0]}`.replace(
+      `${listener.peerId}`,
+      `${other.peerId}`
+    )
+    const error = await dialer.dial(multiaddr(address)).catch((err) => err)
+    expect(error.name).to.equal('UnexpectedPeerError')
+  })
+
+  it('a port that nobody listens on is ECONNREFUSED', async () => {
+    const dialer = await startNode('ours')
+    const error = await dialer.dial(multiaddr('/ip4/127.0.0.1/tcp/1')).catch((err) => err)
+    expect(error.code).to.equal('ECONNREFUSED')
+  })
+})
+
+describe('a node', () => {
+  it('starts again after a stop, on the same port', async () => {
+    const listener = await startNode('ours', { services: { ping: ping() } })
+    const dialer = await startNode('ours', { services: { ping: ping() } })
+    for (let count = 0; count < 3; count += 1) {
+      await dialer.services.ping.ping(listener.getMultiaddrs()[0])
+      await listener.stop()
+      await eventually(() => dialer.getConnections().length === 0, 'the end of the connection')
+      await listener.start()
+    }
+  })
+
+  it('dials a name, and listens on IPv6 and on every interface', async () => {
+    const listener = await startNode('ours', {
+      addresses: { listen: ['/ip4/0.0.0.0/tcp/0', '/ip6/::1/tcp/0'] },
+      services: { ping: ping() }
+    })
+    const dialer = await startNode('ours', { services: { ping: ping() } })
+    const addresses = listener.getMultiaddrs().map(String)
+    expect(addresses.some((it) => it.startsWith('/ip4/127.0.0.1/'))).to.equal(true)
+    const loopback6 = addresses.find((it) => it.startsWith('/ip6/::1/'))
+    await dialer.services.ping.ping(multiaddr(loopback6))
+    await Promise.all(dialer.getConnections().map((connection) => connection.close()))
+    const byName = addresses
+      .find((it) => it.startsWith('/ip4/127.0.0.1/'))
+      .replace('/ip4/127.0.0.1/', '/dns4/localhost/')
+    await dialer.services.ping.ping(multiaddr(byName))
+    expect(`${dialer.getConnections()[0].remoteAddr}`).to.include('/dns4/localhost/')
+  })
+
+  it('refuses to listen twice on a port', async () => {
+    const first = await startNode('ours')
+    const [address] = first.getMultiaddrs()
+    const error = await startNode('ours', {
+      addresses: { listen: [`${address}`.split('/p2p')[0]] }
+    }).catch((err) => err)
+    expect(error).to.be.an('error')
+    expect(`${error.message} ${error.cause ?? ''} ${error.errors ?? ''}`).to.match(
+      /address in use|EADDRINUSE|could not|no valid|failed/i
+    )
+  })
+})

@@ -1,0 +1,52 @@
+/** Nodes of js-libp2p as their users configure them, with stock components or with ours. */
+import { noise as stockNoise } from '@libp2p/noise'
+import { tcp as stockTcp } from '@libp2p/tcp'
+import { yamux as stockYamux } from '@libp2p/yamux'
+import { createLibp2p } from 'libp2p'
+import { noise, tcp, yamux } from './components.js'
+
+const KINDS = {
+  ours: { tcp, noise, yamux },
+  js: { tcp: stockTcp, noise: stockNoise, yamux: stockYamux }
+}
+
+/** Who dials whom. */
+export const PAIRINGS = [
+  ['ours', 'ours'],
+  ['ours', 'js'],
+  ['js', 'ours']
+]
+
+let started = []
+
+/** Starts a node that listens on loopback; `options` are added to its configuration. */
+export async function startNode(kind, { transports = [], ...options } = {}) {
+  const { tcp, noise, yamux } = KINDS[kind]
+  const node = await createLibp2p({
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    transports: [tcp(), ...transports],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    ...options
+  })
+  started.push(node)
+  return node
+}
+
+/** Stops every node that was started. */
+export async function stopNodes() {
+  const nodes = started
+  started = []
+  await Promise.all(nodes.map((node) => node.stop()))
+}
+
+/** Resolves to the first truthy result of `check`, which may be asynchronous. */
+export async function eventually(check, what, ms = 20_000) {
+  const end = Date.now() + ms
+  for (;;) {
+    const result = await check()
+    if (result) return result
+    if (Date.now() > end) throw new Error(`${what} did not happen within ${ms} ms`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
