@@ -5,8 +5,9 @@ import type {
   SecureConnectionOptions,
   SecuredConnection
 } from '@libp2p/interface'
-import { InvalidParametersError, serviceCapabilities } from '@libp2p/interface'
+import { serviceCapabilities } from '@libp2p/interface'
 import type { SecurityName, SecurityProtocol } from '../constants.ts'
+import { InvalidParametersError } from '../errors.ts'
 import type { Components } from './components.ts'
 import { NativeConnection } from './connection.ts'
 import { secureStream } from './secured-stream.ts'

@@ -1,13 +1,13 @@
 /** A listener whose sockets are native. */
 import {
   AlreadyStartedError,
-  InvalidParametersError,
   type Listener,
   type ListenerEvents,
   type Logger,
   TypedEventEmitter
 } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { InvalidParametersError } from '../errors.ts'
 import { expandWildcards } from '../identity/interfaces.ts'
 import type { NativeGateQuestion } from '../native/addon.ts'
 import type { ListenerId } from '../native/handles.ts'

@@ -5,7 +5,6 @@ import {
   type Connection,
   type CreateListenerOptions,
   type DialTransportOptions,
-  InvalidParametersError,
   type Listener,
   type ListenerEvents,
   type Logger,
@@ -14,6 +13,7 @@ import {
 } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { aborted, onceAborted } from '../base/abort.ts'
+import { InvalidParametersError } from '../errors.ts'
 import { expandWildcards } from '../identity/interfaces.ts'
 import { socketAddress, type TcpPlace, tcpPlace } from './addresses.ts'
 import type { Components } from './components.ts'

@@ -7,13 +7,13 @@ import {
   type Connection,
   type CreateListenerOptions,
   type DialTransportOptions,
-  InvalidParametersError,
   type Listener,
   serviceCapabilities,
   type Transport,
   transportSymbol
 } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import { InvalidParametersError } from '../errors.ts'
 import { type TcpPlace, tcpPlace } from './addresses.ts'
 import type { Components } from './components.ts'
 import { NativeEncrypter } from './encrypters.ts'
