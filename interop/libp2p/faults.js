@@ -265,6 +265,36 @@ async function startProxy(target) {
   }
 }
 
+pairs(
+  'a libp2p whose connections cannot be changed negotiates the streams itself',
+  async (...kinds) => {
+    const frozen = ({ events }) => {
+      events.addEventListener('connection:open', ({ detail }) => {
+        Object.defineProperty(detail, 'newStream', { value: detail.newStream, writable: false })
+      })
+      return {}
+    }
+    const options = () => ({ services: { frozen, identify: identify(), ping: ping() } })
+    const { dialer, listener, connection, remote } = await connected(...kinds, options(), options())
+    await listener.handle('/frozen', echo, UNLIMITED)
+    for (const each of [connection, remote]) {
+      expect(Object.getOwnPropertyDescriptor(each, 'newStream').writable).to.equal(false)
+    }
+    expect(await dialer.services.ping.ping(listener.peerId)).to.be.at.least(0)
+    expect(await listener.services.ping.ping(dialer.peerId)).to.be.at.least(0)
+    await Promise.all(
+      Array.from({ length: 100 }, async (_, count) => {
+        const stream = await connection.newStream(['/unknown', '/frozen'], UNLIMITED)
+        const bytes = randomBytes(count * 100)
+        void sendAll(stream, bytes)
+        expect(Buffer.compare(await readAll(stream), bytes)).to.equal(0)
+      })
+    )
+    const error = await connection.newStream('/unknown').catch((err) => err)
+    expect(error.name).to.equal('UnsupportedProtocolError')
+  }
+)
+
 describe('admission', () => {
   it('a gater is asked once, before the handshake', async () => {
     const asked = []

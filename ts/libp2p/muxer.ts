@@ -12,6 +12,7 @@ import { MuxerClosedError } from '@libp2p/interface'
 import { abortable } from '../base/abort.ts'
 import type { MuxerProtocol } from '../constants.ts'
 import { ERROR_CODES, UnsupportedProtocolError } from '../errors.ts'
+import { connectionCounters, connectionFigures } from '../native/counters.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import type { ConnectionHandle, StreamHandle } from '../native/handles.ts'
 import { endError, nativeError } from '../native/native-error.ts'
@@ -60,6 +61,8 @@ export class NativeMuxer
   #early: NativeStream[] = []
   #take: TakeStream | undefined
   #streamsMade = 0
+  // Final counters, by figure.
+  readonly #totals: number[] = []
   readonly #counts = {
     inbound: new Map<string, number>(),
     outbound: new Map<string, number>()
@@ -285,7 +288,16 @@ export class NativeMuxer
     if (this.status === 'open') this.status = 'closing'
   }
 
-  onCarried(): void {}
+  onCarried(figure: number, value: number): void {
+    this.#totals[figure] = value
+  }
+
+  /** Bytes received and sent on its streams so far. Takes one native call while the connection is alive. */
+  get traffic(): readonly [received: number, sent: number] {
+    const figures = this.#hasEnded ? this.#totals : connectionFigures(this.engine.hot, this.#handle)
+    const { bytesReceived, bytesSent } = connectionCounters(figures)
+    return [bytesReceived, bytesSent]
+  }
 
   onClosed(wireCode: number, code: number, flags: number): void {
     this.#hasEnded = true

@@ -80,7 +80,8 @@ export class NativeTcp implements Carrier {
       direction: 'outbound',
       proposes: initiator,
       log,
-      cancel: () => {}
+      cancel: () => {},
+      isCounted: this.#components.metrics !== undefined
     })
     this.#dispatch.expect(connection.timeline, secured.muxer)
     connection.establish(secured)
@@ -157,7 +158,8 @@ export class NativeTcp implements Carrier {
       direction: 'inbound',
       proposes: false,
       log,
-      cancel: () => cancel()
+      cancel: () => cancel(),
+      isCounted: this.#components.metrics !== undefined
     })
     connection.onceListened(() => {
       const { request, result } = host.connect(
