@@ -10,7 +10,7 @@ import test from 'ava'
 import { progressLine } from '../../ts/cli/output.ts'
 import { ferroswarm, jsonLines, listener, MAIN, ROOT } from '../support/cli.ts'
 
-const VERBS = ['demo', 'listen', 'dial', 'check', 'ping', 'perf', 'open', 'id']
+const VERBS = ['demo', 'listen', 'dial', 'check', 'ping', 'perf', 'open', 'id', 'doctor']
 const SECURITY = [
   ['noise', '/noise'],
   ['tls', '/tls/1.0.0']

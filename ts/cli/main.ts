@@ -43,6 +43,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
   id: {
     summary: 'Generate a key and show its peer id',
     load: () => import('./id.ts')
+  },
+  doctor: {
+    summary: 'Look at a project of js-libp2p, and say what keeps its connections from being native',
+    load: () => import('./doctor.ts')
   }
 }
 
