@@ -47,6 +47,16 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     'tcp-stream',
     'varint-length'
   ],
+  libp2p: [
+    'components',
+    'create',
+    'encrypters',
+    'index',
+    'tcp',
+    'tcp-options',
+    'yamux',
+    'yamux-options'
+  ],
   muxer: ['added', 'muxed', 'wrap', 'yamux', 'yamux-conn'],
   native: ['counters'],
   negotiation: [
@@ -78,7 +88,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Packages whose types appear in ours, besides those of Node.js. */
-const PACKAGES = ['@libp2p/interface', '@multiformats/multiaddr']
+const PACKAGES = ['@libp2p/interface', '@multiformats/multiaddr', 'libp2p']
 
 const SPECIFIER = /(?:\bfrom\s*|\bimport\s*\(?\s*)'([^']+)'/g
 
@@ -135,12 +145,13 @@ test('the declarations compile without the sources', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-types-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction')
-  const entries = ['index.js', 'io/index.js', 'testing/index.js'].map((name) =>
+  const entries = ['index.js', 'io/index.js', 'libp2p/index.js', 'testing/index.js'].map((name) =>
     JSON.stringify(join(DIST, name))
   )
   await writeFile(
     join(folder, 'user.mts'),
-    entries.map((entry) => `export type * from ${entry}\n`).join('')
+    // Each has a name of its own: two of them have a `yamux`.
+    entries.map((entry, at) => `export type * as entry${at} from ${entry}\n`).join('')
   )
   const compiler = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
   const compiled = await program(

@@ -176,6 +176,12 @@ import type {
   Writer
 } from '../../ts/io/index.ts'
 import type {
+  CloseServerOnMaxConnections,
+  TcpInit,
+  YamuxInit,
+  YamuxStreamOptions
+} from '../../ts/libp2p/index.ts'
+import type {
   LinkOptions,
   NodeOptions,
   PartitionOptions,
@@ -187,6 +193,10 @@ import type {
 } from '../../ts/testing/index.ts'
 
 export type Named = [
+  TcpInit,
+  CloseServerOnMaxConnections,
+  YamuxInit,
+  YamuxStreamOptions,
   AcceptedConnection,
   AddConnectionOptions,
   AddrLike,

@@ -4,11 +4,18 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import * as ferroswarm from '../../ts/index.ts'
 import * as io from '../../ts/io/index.ts'
+import * as libp2p from '../../ts/libp2p/index.ts'
 import * as testing from '../../ts/testing/index.ts'
 
 // Errors are exported by both entries, and are the same in both.
 const MAIN: Readonly<Record<string, unknown>> = { ...ferroswarm }
-const EXPORTS: Readonly<Record<string, unknown>> = { ...MAIN, ...io, ...testing }
+const EXPORTS: Readonly<Record<string, unknown>> = {
+  ...MAIN,
+  ...io,
+  ...testing,
+  // `yamux` is another function there.
+  ...Object.fromEntries(Object.entries(libp2p).map(([name, value]) => [`libp2p/${name}`, value]))
+}
 
 const VALUES = ['class', 'constant', 'enum', 'error', 'function']
 const MAP = read('docs/api-map.md').split('## Not yet')[0] ?? ''

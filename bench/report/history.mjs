@@ -3,7 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { SUBJECT } from '../runner/figures.mjs'
+import { subjectOf } from '../runner/figures.mjs'
 import { html } from './html.mjs'
 import { readResult } from './result.mjs'
 import { headlines, stackTitle } from './words.mjs'
@@ -44,7 +44,7 @@ export function historyRows(result, results, others) {
     return {
       figure,
       stack: stackTitle(scenario.stack),
-      own: points((then) => then?.peers[SUBJECT]?.median),
+      own: points((then) => then?.peers[subjectOf(figure)]?.median),
       ratios: others.map((name) => points((then) => then?.ratios[name]?.median))
     }
   })

@@ -1,6 +1,6 @@
 // A result as Markdown: one table per stack.
 
-import { SUBJECT } from '../runner/figures.mjs'
+import { subjectOf } from '../runner/figures.mjs'
 import {
   byStack,
   commitText,
@@ -76,7 +76,9 @@ export function row(cells) {
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`
 }
 
-function cell({ peers, ratios }, name) {
+function cell(figure, name) {
+  const { peers, ratios } = figure
+  const subject = subjectOf(figure)
   const peer = peers[name]
   if (peer === undefined) return ''
   const { median, min, max, cpu } = peer
@@ -84,9 +86,9 @@ function cell({ peers, ratios }, name) {
   if (Number.isFinite(median)) parts.push(`**${digits(median)}** ${extent({ min, max })}`.trimEnd())
   if (cpu) parts.push(`${digits(cpu.client)} + ${digits(cpu.server)} ${cpu.unit}`)
   const ratio = ratios[name]
-  if (name !== SUBJECT && ratio !== undefined) {
+  if (name !== subject && ratio !== undefined) {
     const ofCpu = Number.isFinite(ratio.cpu) ? `, CPU ${times(ratio.cpu)}` : ''
-    parts.push(`ours **${times(ratio.median)}** ${interval(ratio)}`.trimEnd() + ofCpu)
+    parts.push(`${subject} **${times(ratio.median)}** ${interval(ratio)}`.trimEnd() + ofCpu)
   }
   return [...parts, ...notesOf(peer)].join('; ')
 }

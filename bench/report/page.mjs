@@ -1,7 +1,7 @@
 // A result as a self-contained HTML page, without network access or scripts.
 
 import { readFileSync } from 'node:fs'
-import { SUBJECT } from '../runner/figures.mjs'
+import { subjectOf } from '../runner/figures.mjs'
 import { historyRows, sparkline } from './history.mjs'
 import { html, trusted } from './html.mjs'
 import { axisOf, mark, marks, plot, scale } from './plot.mjs'
@@ -102,7 +102,7 @@ function glance(result, stacks) {
 }
 
 function glanceRow({ scenario, figure }, others) {
-  const { median, min, max } = figure.peers[SUBJECT] ?? {}
+  const { median, min, max } = figure.peers[subjectOf(figure)] ?? {}
   return html`<tr><th scope="row"><a href="#${anchorOf(scenario, figure)}">${figure.title}</a> <small>${figure.unit}</small></th>
 <td class="number"><b>${digits(median)}</b><small>${extent({ min, max })}</small></td>
 ${others.map((name) => html`<td class="number">${ratioOf(figure, name) ?? '-'}</td>`)}
@@ -174,15 +174,15 @@ function figureSection(scenario, figure, peers) {
       axis,
       ceiling,
       id: `${anchor}-${index}`,
-      hasFloors: name === SUBJECT
+      hasFloors: name === subjectOf(figure)
     }
-    return html`<tr class="${name === SUBJECT && 'ours'}"><th scope="row" class="name">${mark(name)}${peers[name].title}</th>
+    return html`<tr class="${name === subjectOf(figure) && 'ours'}"><th scope="row" class="name">${mark(name)}${peers[name].title}</th>
 <td class="plotted">${plot(drawn)}${notes(figure.peers[name])}</td>
 ${numberCells(figure, name)}</tr>`
   })
   return html`<section class="figure" id="${anchor}" aria-labelledby="${anchor}-h">
 <h3 id="${anchor}-h">${figure.title}<small>${figure.unit}, ${figure.better} is better; ${scenario.id} ${scenario.title}</small></h3>
-<table><thead><tr><th class="name">implementation</th><th class="plotted">rounds</th><th class="number middle">median</th><th class="number cpu">CPU, both ends</th><th class="number ratio">ferroswarm divided by it</th></tr></thead>
+<table><thead><tr><th class="name">implementation</th><th class="plotted">rounds</th><th class="number middle">median</th><th class="number cpu">CPU, both ends</th><th class="number ratio">${peers[subjectOf(figure)]?.title ?? 'ferroswarm'} divided by it</th></tr></thead>
 <tbody>${rows}</tbody>
 <tfoot aria-hidden="true"><tr><td class="name"></td><td class="plotted">${scale(axis)}</td><td class="middle"></td><td class="cpu"></td><td class="ratio"></td></tr></tfoot></table>
 ${
@@ -204,7 +204,7 @@ function numberCells(figure, name) {
   const has = Number.isFinite(median)
   return html`<td class="number middle">${has && html`<b>${digits(median)}</b><small>${extent({ min, max })}</small>`}</td>
 <td class="number cpu">${cpu && html`${digits(cpu.client + cpu.server)} ${cpu.unit}<small>${digits(cpu.client)} + ${digits(cpu.server)}</small>`}</td>
-<td class="number ratio">${name !== SUBJECT && ratioOf(figure, name, true)}</td>`
+<td class="number ratio">${name !== subjectOf(figure) && ratioOf(figure, name, true)}</td>`
 }
 
 function floorItem(floor, unit, peers) {

@@ -1,6 +1,6 @@
 // The figures of README.md, generated from the committed result file that the first marker names.
 
-import { SUBJECT } from '../runner/figures.mjs'
+import { subjectOf } from '../runner/figures.mjs'
 import { row } from './markdown.mjs'
 import {
   byStack,
@@ -102,7 +102,7 @@ function cells(figure, others) {
     if (ratio === undefined) return ''
     return `${times(ratio.median)}${Number.isFinite(ratio.cpu) ? ` (${ratio.cpu.toPrecision(2)})` : ''}`
   })
-  const median = figure?.peers[SUBJECT]?.median
+  const median = figure?.peers[subjectOf(figure)]?.median
   return [Number.isFinite(median) ? `**${digits(median)}**` : '', ...ratios]
 }
 

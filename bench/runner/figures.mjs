@@ -2,8 +2,11 @@
 
 import { ratio, spread } from '../report/statistics.mjs'
 
-/** The peer whose figures are the numerators of all ratios. */
+/** The peer whose figures are the numerators of all ratios, except for series that name another one. */
 export const SUBJECT = 'ours'
+
+/** Returns the peer whose figures are the numerators of a figure's ratios. */
+export const subjectOf = (figure) => figure.subject ?? SUBJECT
 
 /** Reason for omitting a peer from a figure that does not apply to it. */
 export const NOT_COMPARED = 'not compared in this figure'
@@ -23,13 +26,15 @@ export function figuresOf(series, rounds, notOffered, stack) {
           )
         : { rounds: [], missing: NOT_COMPARED }
     }
-    const ratios = ratiosOf(peers)
+    const subject = subjectOf(series)
+    const ratios = ratiosOf(peers, subject)
     for (const [peer, missing] of Object.entries(notOffered)) peers[peer] = { rounds: [], missing }
     const { id, title, unit, better } = figure
     const floors = (figure.floors?.[stack ?? 'any'] ?? [])
       .filter(({ against }) => against === null || peers[against] !== undefined)
-      .map((goal) => judged(goal, measuredFor(goal, peers, ratios)))
-    return { id, title, unit, better, peers, ratios, floors }
+      .map((goal) => judged(goal, measuredFor(goal, peers[subject], ratios)))
+    const named = subject === SUBJECT ? {} : { subject }
+    return { id, title, unit, better, ...named, peers, ratios, floors }
   })
 }
 
@@ -57,11 +62,11 @@ function summary(rounds, cpu) {
 }
 
 /** Divides ours by each peer's within a round, so that the machine's state at that time cancels out. */
-function ratiosOf(peers) {
-  const ours = peers[SUBJECT]?.rounds ?? []
+function ratiosOf(peers, subject) {
+  const ours = peers[subject]?.rounds ?? []
   const ratios = {}
   for (const [peer, { rounds }] of Object.entries(peers)) {
-    const ofValue = peer === SUBJECT ? undefined : ratio(ours, rounds)
+    const ofValue = peer === subject ? undefined : ratio(ours, rounds)
     if (ofValue === undefined) continue
     const ofCpu = ratio(ours, rounds, ({ cpuClient, cpuServer }) => cpuClient + cpuServer)
     ratios[peer] = { ...ofValue, ...(ofCpu !== undefined && { cpu: ofCpu.median }) }
@@ -69,8 +74,8 @@ function ratiosOf(peers) {
   return ratios
 }
 
-function measuredFor({ against, of }, peers, ratios) {
-  if (against === null) return peers[SUBJECT]?.median
+function measuredFor({ against, of }, own, ratios) {
+  if (against === null) return own?.median
   return of === 'cpu' ? ratios[against]?.cpu : ratios[against]?.median
 }
 

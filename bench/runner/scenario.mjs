@@ -10,12 +10,13 @@
 //     needs            another peer that is required for the measurement
 //     figures          { id, title, unit, better, value(line), floors: { stack or 'any': [...] }, peers }
 //     cpu              { unit, scale, per(line) }: CPU time of both ends per unit of work
-//     peers            the peers that it applies to; defaults to all
+//     subject          the peer whose figures are compared; defaults to ours
+//     peers            the peers that it applies to; defaults to all but dropin, which is js-libp2p once more
 //     roundsMax        maximum rounds, if fewer than the run's
 //     modes            the modes that it is part of; defaults to all
 
 import test from 'ava'
-import { SUBJECT } from './figures.mjs'
+import { subjectOf } from './figures.mjs'
 import { readPlan, writeSection } from './plan.mjs'
 import { measureSeries } from './series.mjs'
 import { Servers } from './servers.mjs'
@@ -50,9 +51,10 @@ export function scenario({ id, name, title, series, withoutStack, inFull }) {
 
 /** Asserts that our own figures were measured, if we take part. */
 function assertMeasured(t, figures, plan) {
-  if (plan.peers[SUBJECT] === undefined) return
-  for (const { id, peers } of figures) {
-    const { median, rounds, missing } = peers[SUBJECT]
+  for (const { id, peers, ...figure } of figures) {
+    const subject = subjectOf(figure)
+    if (plan.peers[subject] === undefined) continue
+    const { median, rounds, missing } = peers[subject]
     t.true(median !== undefined || missing !== undefined, `${id}: ${rounds?.[0]?.error}`)
   }
 }

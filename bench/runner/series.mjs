@@ -25,7 +25,8 @@ export async function measureSeries(series, stack, plan, servers) {
 }
 
 function reasonToSkip({ workload, peers, server, needs }, { lacks }, plan, peer) {
-  if (peers !== undefined && !peers.includes(peer)) return NOT_COMPARED
+  const takesPart = peers === undefined ? peer !== 'dropin' : peers.includes(peer)
+  if (!takesPart) return NOT_COMPARED
   if (lacks?.includes(workload)) return `no ${workload}`
   for (const other of [server, needs]) {
     if (other === undefined) continue

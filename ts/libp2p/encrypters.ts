@@ -14,13 +14,13 @@ import { secureStream } from './secured-stream.ts'
 import { withoutMeaning } from './unsupported.ts'
 import { boundFactory } from './yamux.ts'
 
-/** Protocol ids of the native security protocols. */
+/** @internal Protocol ids of the native security protocols. */
 export const SECURITY_PROTOCOLS: Readonly<Record<SecurityName, SecurityProtocol>> = {
   noise: '/noise',
   tls: '/tls/1.0.0'
 }
 
-/** An encrypter of this package. */
+/** @internal An encrypter of this package. */
 export class NativeEncrypter implements ConnectionEncrypter {
   readonly protocol: SecurityProtocol
   readonly name: SecurityName

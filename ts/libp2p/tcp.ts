@@ -22,7 +22,7 @@ import { SocketTcp } from './socket-tcp.ts'
 import { type TcpInit, type TcpOptions, tcpOptions } from './tcp-options.ts'
 import { NativeYamux } from './yamux.ts'
 
-/** How connections are made. */
+/** @internal How connections are made. */
 export interface Carrier {
   dial(address: Multiaddr, place: TcpPlace, options: DialTransportOptions): Promise<Connection>
   createListener(options: CreateListenerOptions): Listener
@@ -35,7 +35,7 @@ type Stack =
   | { readonly encrypters: readonly NativeEncrypter[]; readonly yamux: NativeYamux }
   | { readonly reason: string }
 
-/** The transport. */
+/** @internal The transport. */
 export class Tcp implements Transport {
   readonly [transportSymbol] = true
   readonly [Symbol.toStringTag] = '@libp2p/tcp'

@@ -5,7 +5,7 @@ import { multiplexed } from './carried-muxer.ts'
 import { type NativeMuxer, YAMUX } from './muxer.ts'
 import { type MuxerLimits, muxerLimits, type YamuxInit } from './yamux-options.ts'
 
-/** The muxer factory of this package. */
+/** @internal The muxer factory of this package. */
 export class NativeYamux implements StreamMuxerFactory {
   readonly protocol = YAMUX
   readonly limits: MuxerLimits
@@ -24,7 +24,7 @@ export class NativeYamux implements StreamMuxerFactory {
   }
 }
 
-/** Returns the factory of the muxer that the handshake of a native connection has settled. */
+/** @internal Returns the factory of the muxer that the handshake of a native connection has settled. */
 export function boundFactory(muxer: NativeMuxer): StreamMuxerFactory {
   return {
     protocol: YAMUX,
