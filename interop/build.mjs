@@ -16,6 +16,7 @@ import {
   rename,
   rm,
   stat,
+  symlink,
   utimes,
   writeFile
 } from 'node:fs/promises'
@@ -103,6 +104,7 @@ const PEERS = {
         await cp(join(INTEROP, 'libp2p', name), join(into, name))
       }
       await run('npm', NPM_CI, into)
+      await symlink(dirname(INTEROP), join(into, 'node_modules', 'ferroswarm'), 'junction')
     },
     command: async (folder) => [await jsNode(), folder]
   },

@@ -2,12 +2,9 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import test from 'ava'
-import { program, ROOT } from './cli.ts'
+import { program } from './cli.ts'
 import { declareMissing, findPeer } from './peer-program.ts'
-
-const FERROSWARM_LIBP2P = pathToFileURL(join(ROOT, 'dist', 'libp2p', 'index.js')).href
 
 interface MochaTest {
   readonly fullTitle: string
@@ -21,19 +18,17 @@ interface MochaReport {
 }
 
 /** Declares tests that run programs of `interop/libp2p`; one that reports the reason if it cannot be built. */
-export async function libp2pPrograms(declare: (run: Run) => void | Promise<void>): Promise<void> {
+export async function libp2pPrograms(
+  declare: (run: Run, folder: string) => void | Promise<void>
+): Promise<void> {
   const found = await findPeer('libp2p')
   if ('missing' in found) {
     declareMissing('libp2p', found.missing)
     return
   }
   const [node = '', folder = ''] = found.command
-  await declare((args, env = {}) =>
-    program(node, args, {
-      cwd: folder,
-      env: { ...process.env, NODE_OPTIONS: '', FERROSWARM_LIBP2P, ...env }
-    })
-  )
+  const env = { ...process.env, NODE_OPTIONS: '' }
+  await declare((args) => program(node, args, { cwd: folder, env }), folder)
 }
 
 /** Runs Node in the folder of the programs. */
