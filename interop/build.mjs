@@ -97,7 +97,7 @@ const PEERS = {
   },
   // No peer, but programs of js-libp2p with our components; the command lacks the program.
   libp2p: {
-    sources: (name) => name.endsWith('.js') || name.endsWith('.json'),
+    sources: (name) => /\.(js|json|sh)$/.test(name),
     build: async (into) => {
       await jsNode()
       for (const name of await sourceFiles('libp2p')) {

@@ -17,9 +17,13 @@ interface MochaReport {
   readonly failures: readonly MochaTest[]
 }
 
-/** Declares tests that run programs of `interop/libp2p`; one that reports the reason if it cannot be built. */
+/**
+ * Declares tests that run programs of `interop/libp2p`; one that reports the reason if it cannot be built. `launcher` is
+ * the command that runs Node, if it is not to be run as it is.
+ */
 export async function libp2pPrograms(
-  declare: (run: Run, folder: string) => void | Promise<void>
+  declare: (run: Run, folder: string) => void | Promise<void>,
+  launcher: readonly string[] = []
 ): Promise<void> {
   const found = await findPeer('libp2p')
   if ('missing' in found) {
@@ -28,7 +32,8 @@ export async function libp2pPrograms(
   }
   const [node = '', folder = ''] = found.command
   const env = { ...process.env, NODE_OPTIONS: '' }
-  await declare((args) => program(node, args, { cwd: folder, env }), folder)
+  const [command = node, ...before] = [...launcher, node]
+  await declare((args) => program(command, [...before, ...args], { cwd: folder, env }), folder)
 }
 
 /** Runs Node in the folder of the programs. */

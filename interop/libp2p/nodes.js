@@ -19,16 +19,21 @@ export const PAIRINGS = [
 
 let started = []
 
-/** Starts a node that listens on loopback; `options` are added to its configuration. */
-export async function startNode(kind, { transports = [], ...options } = {}) {
+/** Configuration of a node that listens on loopback, with `options` added. */
+export function configuration(kind, { transports = [], ...options } = {}) {
   const { tcp, noise, yamux } = KINDS[kind]
-  const node = await createLibp2p({
+  return {
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
     transports: [tcp(), ...transports],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     ...options
-  })
+  }
+}
+
+/** Starts a node. */
+export async function startNode(kind, options) {
+  const node = await createLibp2p(configuration(kind, options))
   started.push(node)
   return node
 }
