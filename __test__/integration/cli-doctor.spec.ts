@@ -56,7 +56,7 @@ test('stock components, old versions and two majors of the interfaces are found'
   const { code, texts } = await failed(folder)
   t.is(code, 1)
   t.deepEqual(texts, [
-    'libp2p 2.8.0: needs 3.3.0 or a later one of 3.x',
+    'libp2p 2.8.0: needs 3.2.0 or a later one of 3.x',
     '@libp2p/utils 7.3.9: needs 7.4.0 or a later one of 7.x',
     '@libp2p/interface is installed as 2.11.0, 3.3.0: npm ls @libp2p/interface shows who needs which',
     `${join('src', 'index.js')} imports @libp2p/tcp: import { tcp } from 'ferroswarm/libp2p'`
@@ -67,7 +67,7 @@ test('missing packages are named with the command that installs them', async (t)
   const folder = await project(t, {}, {})
   const { texts } = await failed(folder)
   t.deepEqual(texts, [
-    'libp2p is not installed: npm install libp2p@^3.3.0',
+    'libp2p is not installed: npm install libp2p@^3.2.0',
     '@libp2p/utils is not installed: npm install @libp2p/utils@^7.4.0'
   ])
 })

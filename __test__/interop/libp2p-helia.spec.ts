@@ -1,4 +1,4 @@
 /** Helia over js-libp2p with the components of ferroswarm/libp2p, and stock ones. */
-import { declareFile, libp2pPrograms } from '../support/libp2p-programs.ts'
+import { declareFiles, libp2pPrograms } from '../support/libp2p-programs.ts'
 
-await libp2pPrograms((run) => declareFile(run, 'helia.js'))
+await libp2pPrograms((run) => declareFiles(run, 'helia.js'))

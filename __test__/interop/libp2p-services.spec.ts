@@ -1,4 +1,4 @@
 /** The services of js-libp2p between nodes with the components of ferroswarm/libp2p, and stock ones. */
-import { declareFile, libp2pPrograms } from '../support/libp2p-programs.ts'
+import { declareFiles, libp2pPrograms } from '../support/libp2p-programs.ts'
 
-await libp2pPrograms((run) => declareFile(run, 'services.js'))
+await libp2pPrograms((run) => declareFiles(run, 'services.js'))

@@ -42,15 +42,15 @@ export type Run = (args: readonly string[], env?: NodeJS.ProcessEnv) => ReturnTy
 /** Declares a test that passes if every test of a group of a mocha file does, and there are as many of them. */
 export function declareSuite(run: Run, file: string, group: string, tests: number): void {
   test(`${group} passes ${tests} of ${tests}`, async (t) => {
-    const report = await mocha(run, file, ['--grep', `^${group} `])
+    const report = await mocha(run, [file, '--grep', `^${group} `])
     for (const { fullTitle, err } of report.failures) t.fail(`${fullTitle}: ${err.message}`)
     t.is(report.passes.length, tests)
   })
 }
 
-/** Runs a mocha file, and declares a test for each of its tests. */
-export async function declareFile(run: Run, file: string): Promise<void> {
-  const { tests, passes } = await mocha(run, file)
+/** Runs mocha files, and declares a test for each of their tests. */
+export async function declareFiles(run: Run, ...files: readonly string[]): Promise<void> {
+  const { tests, passes } = await mocha(run, files)
   const passed = new Set(passes.map(({ fullTitle }) => fullTitle))
   for (const { fullTitle, err } of tests) {
     test(fullTitle, (t) => {
@@ -59,7 +59,7 @@ export async function declareFile(run: Run, file: string): Promise<void> {
   }
 }
 
-async function mocha(run: Run, file: string, more: readonly string[] = []): Promise<MochaReport> {
+async function mocha(run: Run, args: readonly string[]): Promise<MochaReport> {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-mocha-'))
   const output = join(folder, 'report.json')
   try {
@@ -67,8 +67,7 @@ async function mocha(run: Run, file: string, more: readonly string[] = []): Prom
       'node_modules/mocha/bin/mocha.js',
       ...['--exit', '--timeout', '60000', '--reporter', 'json'],
       ...['--reporter-option', `output=${output}`],
-      ...more,
-      file
+      ...args
     ])
     const text = await readFile(output, 'utf8').catch(() => {
       throw new Error(`mocha has written no report: ${err}`)

@@ -2,8 +2,10 @@
 import { noise as stockNoise } from '@libp2p/noise'
 import { tcp as stockTcp } from '@libp2p/tcp'
 import { yamux as stockYamux } from '@libp2p/yamux'
-import { createLibp2p } from 'libp2p'
 import { noise, tcp, yamux } from './components.js'
+
+// Or another version of it, by the name of its package.
+const { createLibp2p } = await import(process.env.LIBP2P ?? 'libp2p')
 
 const KINDS = {
   ours: { tcp, noise, yamux },

@@ -6,7 +6,7 @@ import { type Command, MisuseError } from './command.ts'
 import type { Output } from './output.ts'
 
 /** The packages of js-libp2p that must fit, and the lowest versions that do. */
-const NEEDED: Readonly<Record<string, string>> = { libp2p: '3.3.0', '@libp2p/utils': '7.4.0' }
+const NEEDED: Readonly<Record<string, string>> = { libp2p: '3.2.0', '@libp2p/utils': '7.4.0' }
 
 /** Their next major versions may have other interfaces. */
 const INTERFACES = '@libp2p/interface'
