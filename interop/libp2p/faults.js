@@ -48,6 +48,36 @@ pairs(
   }
 )
 
+describe('negotiateFully', () => {
+  for (const listenerKind of ['ours', 'js']) {
+    it(`decides whether a stream to ${listenerKind} waits for the answer`, async () => {
+      const { dialer, listener, connection } = await connected('ours', listenerKind)
+      await listener.handle('/spoken', echo)
+      const early = await connection.newStream('/unknown', { negotiateFully: false })
+      expect((await once(early, 'close')).error.name).to.equal('UnsupportedProtocolError')
+      const { protocols } = await dialer.peerStore.get(listener.peerId)
+      expect(protocols).to.not.include('/unknown')
+      await (await connection.newStream('/spoken')).close()
+      await listener.unhandle('/spoken')
+      const error = await connection
+        .newStream('/spoken', { negotiateFully: true })
+        .catch((err) => err)
+      expect(error.name).to.equal('UnsupportedProtocolError')
+    })
+
+    it(`and the limits of a buffer hold on a stream to ${listenerKind} either way`, async () => {
+      const { listener, connection } = await connected('ours', listenerKind)
+      await listener.handle('/spoken', echo)
+      for (const negotiateFully of [true, false]) {
+        const options = { negotiateFully, maxReadBufferLength: 12_345 }
+        const stream = await connection.newStream('/spoken', options)
+        expect(stream.maxReadBufferLength).to.equal(12_345)
+        await stream.close()
+      }
+    })
+  }
+})
+
 pairs(
   `a gater that waits while ${MANY} streams are opened`,
   async (...kinds) => {

@@ -3,6 +3,7 @@ import type {
   AbortOptions,
   CreateStreamOptions,
   Logger,
+  NewStreamOptions,
   StreamMuxer,
   StreamMuxerEvents,
   StreamMuxerStatus,
@@ -31,6 +32,9 @@ export interface MuxerHost {
   /** Returns the handler of a protocol that is not in the native table; undefined if there is none. */
   serve(protocol: string): Served | undefined
 }
+
+/** Options of a stream; without `negotiateFully`, what is known about the remote decides. */
+export type OpenOptions = CreateStreamOptions & Pick<NewStreamOptions, 'negotiateFully'>
 
 /** Takes the streams of a muxer in place of its event `stream`. */
 export type TakeStream = (stream: NativeStream) => void
@@ -131,10 +135,7 @@ export class NativeMuxer
    * Opens a stream. Resolves once it is usable: at once without a protocol, in which case its bytes are those of the
    * caller's negotiation, or for one that the remote is known to speak; otherwise with the remote's choice.
    */
-  async open(
-    protocols: readonly string[],
-    options: CreateStreamOptions = {}
-  ): Promise<NativeStream> {
+  async open(protocols: readonly string[], options: OpenOptions = {}): Promise<NativeStream> {
     options.signal?.throwIfAborted()
     const [first = ''] = protocols
     const opened = this.openKnown(protocols, options)
@@ -143,9 +144,10 @@ export class NativeMuxer
   }
 
   /** Opens a stream that is usable at once; undefined if the remote has to choose or confirm its protocol. */
-  openKnown(protocols: readonly string[], options: StreamOptions = {}): NativeStream | undefined {
+  openKnown(protocols: readonly string[], options: OpenOptions = {}): NativeStream | undefined {
     const [first = ''] = protocols
-    const isLazy = protocols.length === 0 || (protocols.length === 1 && this.known.has(first))
+    const mayBeLazy = !(options.negotiateFully ?? !this.known.has(first))
+    const isLazy = protocols.length === 0 || (protocols.length === 1 && mayBeLazy)
     return isLazy ? this.#open(protocols, true, options) : undefined
   }
 

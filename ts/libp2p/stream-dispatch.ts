@@ -118,7 +118,8 @@ class ConnectionStreams {
     }
     this.#report(options, 'connection:open-stream', { protocols: proposed })
     options.signal?.throwIfAborted()
-    const stream = this.#muxer.openKnown(proposed) ?? (await this.#negotiated(proposed, options))
+    const stream =
+      this.#muxer.openKnown(proposed, options) ?? (await this.#negotiated(proposed, options))
     try {
       this.#checkOutbound(stream.protocol, options)
       const opened = this.#track(stream)
@@ -156,7 +157,9 @@ class ConnectionStreams {
   /** Counts a stream of a protocol; returns the middleware for it, if there is any. */
   #track(stream: NativeStream): StreamMiddleware[] | undefined {
     const { metrics, registrar } = this.#components
-    this.#store(stream.protocol)
+    if (stream.direction === 'inbound' || this.#muxer.known.has(stream.protocol)) {
+      this.#store(stream.protocol)
+    }
     metrics?.trackProtocolStream(stream)
     const middleware = registrar.getMiddleware(stream.protocol)
     return middleware.length === 0 ? undefined : middleware
