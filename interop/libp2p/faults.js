@@ -2,9 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import { connect, createServer } from 'node:net'
 import { identify } from '@libp2p/identify'
+import { noise as stockNoise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'chai'
+import { isNative } from './components.js'
 import { eventually, PAIRINGS, startNode, stopNodes } from './nodes.js'
 import { block, echo, once, readAll, sendAll, write } from './streams.js'
 
@@ -434,6 +436,15 @@ describe('a node', () => {
       .replace('/ip4/127.0.0.1/', '/dns4/localhost/')
     await dialer.services.ping.ping(multiaddr(byName))
     expect(`${dialer.getConnections()[0].remoteAddr}`).to.include('/dns4/localhost/')
+  })
+
+  it('tells which of its connections are native', async () => {
+    const { connection, remote } = await connected('ours', 'js')
+    expect([connection, remote].map(isNative)).to.deep.equal([true, false])
+    const { connection: carried } = await connected('ours', 'ours', {
+      connectionEncrypters: [stockNoise()]
+    })
+    expect(isNative(carried)).to.equal(false)
   })
 
   it('refuses to listen twice on a port', async () => {

@@ -22,6 +22,7 @@ import {
 import { InvalidParametersError } from '../errors.ts'
 import type { Components } from './components.ts'
 import { type Handlers, INBOUND_STREAMS_MAX } from './handlers.ts'
+import { markNative } from './is-native.ts'
 import type { NativeMuxer } from './muxer.ts'
 import type { NativeStream } from './stream.ts'
 
@@ -63,6 +64,7 @@ export class StreamDispatch {
     const muxer = this.#expected.get(connection.timeline)
     if (muxer === undefined) return
     this.#muxers.set(connection, muxer)
+    markNative(connection)
     const property = Object.getOwnPropertyDescriptor(connection, 'newStream')
     if (property?.writable !== true || typeof property.value !== 'function') return
     const streams = new ConnectionStreams(this.#components, this.#handlers, connection, muxer)
