@@ -52,6 +52,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     'create',
     'encrypters',
     'index',
+    'is-native',
     'tcp',
     'tcp-options',
     'yamux',
