@@ -37,7 +37,7 @@ test('a quick run measures every scenario, and its result file is complete', asy
   }
   t.deepEqual(
     result.scenarios.map(({ id }: { id: string }) => id),
-    ['S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7', 'S8', 'S9', 'S12', 'S13']
+    ['S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7', 'S8', 'S9', 'S12', 'S13', 'S14']
   )
 })
 

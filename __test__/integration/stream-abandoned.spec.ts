@@ -49,18 +49,24 @@ test('a stream dropped by the application is reset, and its remote gets the reas
 test('one whose writing half was closed is closed, and its bytes arrive whole (A102)', async (t) => {
   // More than the window: the rest waits here for its reader.
   const sent = pattern(400_000)
-  const { far, logged, connection } = await dropped(t, (near) => {
-    void near.write(sent).then(() => near.closeWrite())
-  })
+  const { clock, far, kept, logged, connection } = await dropped(t, (near) => ({
+    written: near.write(sent).then(() => near.closeWrite())
+  }))
+  await kept.written
+  clock.advance(2 * ABANDONED_AFTER_MS)
+  await collect()
   await until(() => logged.some((message) => message.includes('garbage-collected')))
   t.deepEqual(await far.read(), sent)
   await until(() => connection.streams.length === 0)
 })
 
 test('one that read to the end and wrote nothing is closed, as nothing is truncated (A102)', async (t) => {
-  const { far, logged, connection } = await dropped(t, (near, remote) => {
-    void remote.closeWrite().then(() => near.read())
-  })
+  const { clock, far, kept, logged, connection } = await dropped(t, (near, remote) => ({
+    read: remote.closeWrite().then(() => near.read())
+  }))
+  await kept.read
+  clock.advance(2 * ABANDONED_AFTER_MS)
+  await collect()
   await until(() => logged.some((message) => message.includes('garbage-collected')))
   await until(() => connection.streams.length === 0)
   t.is((await far.read()).length, 0)
