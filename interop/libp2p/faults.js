@@ -4,9 +4,10 @@ import { connect, createServer } from 'node:net'
 import { identify } from '@libp2p/identify'
 import { noise as stockNoise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
+import { multiaddrConnectionPair } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'chai'
-import { isNative } from './components.js'
+import { isNative, yamux } from './components.js'
 import { eventually, PAIRINGS, startNode, stopNodes } from './nodes.js'
 import { block, echo, once, readAll, sendAll, write } from './streams.js'
 
@@ -49,6 +50,107 @@ pairs(
     expect(connection.status).to.equal('open')
   }
 )
+
+// More than both ends have room for.
+const MUCH = 8_000_000
+
+pairs(
+  'a stream that is reset before everything was handed down rejects its close',
+  async (...kinds) => {
+    const { listener, connection } = await connected(...kinds)
+    await listener.handle('/reset', (stream) => {
+      stream.pause()
+      setTimeout(() => stream.abort(new Error('no more')), 100)
+    })
+    const stream = await connection.newStream('/reset')
+    stream.send(new Uint8Array(MUCH))
+    const error = await stream.close().catch((err) => err)
+    expect((error.error ?? error).name).to.equal('StreamResetError')
+  },
+  [
+    ['ours', 'ours'],
+    ['ours', 'js']
+  ]
+)
+
+describe('an end in good order', () => {
+  it('of a connection delivers what a stream that is being closed has accepted', async () => {
+    const { listener, connection } = await connected('ours', 'ours')
+    let received = 0
+    const ended = new Promise((resolve) => {
+      listener.handle('/much', async (stream) => {
+        for await (const chunk of stream) received += chunk.byteLength
+        resolve()
+      })
+    })
+    const stream = await connection.newStream('/much')
+    stream.send(new Uint8Array(MUCH))
+    const closed = Promise.all([stream.close(), stream.close()])
+    await connection.close({ signal: AbortSignal.timeout(20_000) })
+    await Promise.all([closed, ended])
+    expect(received).to.equal(MUCH)
+  })
+
+  it('lets a paused stream resume', async () => {
+    const { listener, connection } = await connected('ours', 'ours')
+    const taken = new Promise((resolve) => {
+      listener.handle('/paused', (stream) => {
+        stream.addEventListener('message', () => {
+          stream.pause()
+          void stream.close()
+        })
+        resolve(stream)
+      })
+    })
+    const stream = await connection.newStream('/paused')
+    stream.send(new Uint8Array(10))
+    await stream.close()
+    const far = await taken
+    await eventually(() => far.status === 'closed', 'the end')
+    far.resume()
+    expect(far.readStatus).to.equal('closed')
+  })
+
+  it('ends an iteration that begins after it', async () => {
+    const { listener, connection } = await connected('ours', 'ours')
+    const taken = new Promise((resolve) => {
+      listener.handle('/late', resolve)
+    })
+    const stream = await connection.newStream('/late')
+    stream.send(new Uint8Array(10))
+    await stream.close()
+    const far = await taken
+    await eventually(() => far.remoteWriteStatus === 'closed', 'the end')
+    expect((await readAll(far)).length).to.equal(10)
+    expect((await readAll(far)).length).to.equal(0)
+  })
+})
+
+describe('a muxer over a stream of JavaScript', () => {
+  it('passes room on when those who waited for it gave up', async () => {
+    const [near, far] = multiaddrConnectionPair()
+    const [muxer, remote] = [near, far].map((end) => yamux()().createStreamMuxer(end))
+    remote.addEventListener('stream', () => {})
+    // Nothing is acknowledged.
+    far.pause()
+    const open = []
+    const fill = async () => {
+      for (;;) open.push(await muxer.createStream({ signal: AbortSignal.timeout(200) }))
+    }
+    expect(await fill().catch((err) => err)).to.be.an('error')
+    const giveUp = new AbortController()
+    const { signal } = giveUp
+    const waiting = Array.from({ length: 3 }, () => muxer.createStream({ signal }))
+    const last = muxer.createStream()
+    giveUp.abort()
+    for (const result of await Promise.allSettled(waiting)) {
+      expect(result.status).to.equal('rejected')
+    }
+    open[0].abort(new Error('makes room'))
+    expect((await last).status).to.equal('open')
+    muxer.abort(new Error('the end of the test'))
+  })
+})
 
 describe('negotiateFully', () => {
   for (const listenerKind of ['ours', 'js']) {

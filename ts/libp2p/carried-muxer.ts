@@ -131,11 +131,26 @@ export class CarriedMuxer extends AbstractStreamMuxer<CarriedStream> {
         this.flush()
         return stream
       }
-      const acknowledged = new Promise<void>((resolve) => {
-        this.#waiting.push(resolve)
-      })
-      await abortable(acknowledged, options.signal)
+      await this.#room(options.signal)
       if (this.status !== 'open') throw new MuxerClosedError()
+    }
+  }
+
+  /** Waits in turn for a stream that is acknowledged or ends. */
+  async #room(signal: AbortSignal | undefined): Promise<void> {
+    let wake = (): void => {}
+    const woken = new Promise<void>((resolve) => {
+      wake = resolve
+    })
+    this.#waiting.push(wake)
+    try {
+      await abortable(woken, signal)
+    } catch (err) {
+      const at = this.#waiting.indexOf(wake)
+      if (at >= 0) this.#waiting.splice(at, 1)
+      // Woken and aborted at once: the room is that of the next one.
+      else this.#waiting.shift()?.()
+      throw err
     }
   }
 

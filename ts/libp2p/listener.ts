@@ -1,6 +1,7 @@
 /** A listener whose sockets are native. */
 import {
   AlreadyStartedError,
+  ConnectionClosedError,
   type Listener,
   type ListenerEvents,
   type Logger,
@@ -69,10 +70,14 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
     })
     // `listen` has succeeded.
     this.#id = bound.listener as ListenerId
-    this.#address = bound.addresses?.[0] ?? address
     host.engine.retain()
     host.adoptListener(this.#id, (question) => this.#accepted(question))
     host.engine.adoptListener(this.#id, () => {})
+    if (this.#closing.signal.aborted) {
+      await this.#unbind()
+      throw new ConnectionClosedError('the listener was closed')
+    }
+    this.#address = bound.addresses?.[0] ?? address
     log('listening on %s', this.#address)
   }
 
@@ -90,7 +95,7 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
     })
     const { closeServer } = options
     if (closeServer !== undefined && this.#connections.size >= closeServer.closeAbove) {
-      void this.#unbind()
+      this.#unbind().catch((err) => this.#init.log.error('could not stop listening - %e', err))
     }
   }
 
@@ -103,6 +108,7 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
     this.#isResuming = true
     this.#bind(this.#address ?? '')
       .catch((err: Error) => {
+        if (this.#closing.signal.aborted) return
         this.#init.log.error('could not listen again - %e', err)
         closeServer.onListenError?.(err)
       })
@@ -118,8 +124,11 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
     this.#id = undefined
     host.forgetListener(id)
     const { result } = host.engine.command(host.node, (request) => host.node.unlisten(request, id))
-    await result
-    host.engine.release()
+    try {
+      await result
+    } finally {
+      host.engine.release()
+    }
   }
 
   getAddrs(): Multiaddr[] {

@@ -57,6 +57,7 @@ export class NativeMuxer
   readonly log: Logger
   readonly #streamOptions: StreamOptions
   #resolveEnded: () => void = () => {}
+  #isClosing = false
   #hasEnded = false
   #onEnd: ((error: Error | undefined) => void) | undefined
   // Undefined once it has been told.
@@ -248,7 +249,9 @@ export class NativeMuxer
 
   /** Closes the streams for writing, then the native connection; resolves when all of that is delivered. */
   async close(options: AbortOptions = {}): Promise<void> {
-    if (this.status !== 'open') return
+    // The remote may have announced its own end.
+    if (this.#isClosing || this.status === 'closed') return
+    this.#isClosing = true
     this.status = 'closing'
     try {
       const closing = Promise.all(this.streams.map((stream) => stream.close(options)))

@@ -1,6 +1,10 @@
 /** The native node of one libp2p node: what its transport, encrypters and muxer share. */
 import type { PrivateKey } from '@libp2p/interface'
-import { CONNECTION_DEFAULTS, nativeTimeouts } from '../connection/config.ts'
+import {
+  CONNECTION_DEFAULTS,
+  nativeTimeouts,
+  type ResolvedConnectionConfig
+} from '../connection/config.ts'
 import type { SecurityName } from '../constants.ts'
 import { StateError } from '../errors.ts'
 import { privateKeyBytes } from '../identity/keys.ts'
@@ -26,6 +30,13 @@ export interface HostOptions {
   /** In order of preference. */
   readonly security: readonly SecurityName[]
   readonly muxer: MuxerLimits
+  /** In milliseconds. */
+  readonly timeouts: Partial<
+    Pick<
+      ResolvedConnectionConfig,
+      'inboundUpgradeTimeout' | 'outboundUpgradeTimeout' | 'streamNegotiationTimeout'
+    >
+  >
   /** Returns the handler of a protocol, as the registrar has it. */
   readonly serve: (protocol: string) => Served | undefined
 }
@@ -55,7 +66,10 @@ export class NativeHost implements NodeSink, MuxerHost {
       {
         privateKey: privateKeyBytes(options.privateKey),
         security: [...options.security],
-        limits: { ...plainLimits(limits), ...nativeTimeouts(CONNECTION_DEFAULTS) },
+        limits: {
+          ...plainLimits(limits),
+          ...nativeTimeouts({ ...CONNECTION_DEFAULTS, ...options.timeouts })
+        },
         // Without the limits that services and protocols have by name: those of js-libp2p are the registrar's.
         resources: {
           ...resources,

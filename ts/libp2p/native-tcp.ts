@@ -10,6 +10,7 @@ import type {
 } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { abortable, aborted, onceAborted } from '../base/abort.ts'
+import { CONNECTION_DEFAULTS } from '../connection/config.ts'
 import type { SecurityProtocol } from '../constants.ts'
 import { loadPeerIds, publicKeyOf } from '../identity/load.ts'
 import type { NativeGateQuestion } from '../native/addon.ts'
@@ -22,7 +23,7 @@ import { connectError } from './errors.ts'
 import { Handlers } from './handlers.ts'
 import { NativeListener } from './listener.ts'
 import { NativeMuxer } from './muxer.ts'
-import { NativeHost } from './native-host.ts'
+import { type HostOptions, NativeHost } from './native-host.ts'
 import { StreamDispatch } from './stream-dispatch.ts'
 import type { Carrier } from './tcp.ts'
 import type { TcpOptions } from './tcp-options.ts'
@@ -56,6 +57,7 @@ export class NativeTcp implements Carrier {
       privateKey: components.privateKey,
       security: encrypters.map(({ name }) => name),
       muxer: yamux.limits,
+      timeouts: timeoutsOf(components.upgrader),
       serve: (protocol) => this.#handlers.serve(protocol)
     })
     this.#handlers = new Handlers(components, this.#host.engine, this.#host.node)
@@ -190,4 +192,20 @@ export class NativeTcp implements Carrier {
 /** Returns the peer id of a public key, which it has with it; `key` has a character per byte. */
 function peerOf(key: string): PeerId {
   return loadPeerIds().peerIdFromPublicKey(publicKeyOf(Buffer.from(key, 'latin1')))
+}
+
+/** The timeouts of an upgrader, which has them as properties; its own signals end upgrades as well. */
+function timeoutsOf(upgrader: Upgrader): HostOptions['timeouts'] {
+  const {
+    inboundUpgradeTimeout = CONNECTION_DEFAULTS.inboundUpgradeTimeout,
+    inboundStreamProtocolNegotiationTimeout = CONNECTION_DEFAULTS.streamNegotiationTimeout
+  } = upgrader as {
+    inboundUpgradeTimeout?: number
+    inboundStreamProtocolNegotiationTimeout?: number
+  }
+  return {
+    inboundUpgradeTimeout,
+    outboundUpgradeTimeout: ATTEMPT_MS,
+    streamNegotiationTimeout: inboundStreamProtocolNegotiationTimeout
+  }
 }

@@ -26,7 +26,7 @@ import {
   StreamStateError
 } from '@libp2p/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
-import { isAborted, onceAborted } from '../base/abort.ts'
+import { abortable, isAborted, onceAborted } from '../base/abort.ts'
 import { allocate, CHUNK_BYTES_MAX, copyOut, SCRATCH_BYTES, trim, unshared } from '../base/bytes.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { ERROR_CODES, StreamClosedError } from '../errors.ts'
@@ -106,6 +106,9 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
   #isBlocked = false
   #readableEnded = false
   #onNegotiated: OnNegotiated | undefined
+  // The end of the writing half, while it waits for what was sent before.
+  #closing: Promise<void> | undefined
+  #onClosed: ((error?: Error) => void) | undefined
 
   constructor(init: StreamInit) {
     super()
@@ -272,19 +275,26 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
   }
 
   /**
-   * Ends the writing half behind everything sent, and resolves when all of that is handed down. The signal ends the wait
-   * alone.
+   * Ends the writing half behind everything sent, and resolves when all of that is handed down; rejects if the stream
+   * ends before. A further call waits for the same. The signal ends the wait alone.
    */
   async close(options?: AbortOptions): Promise<void> {
-    if (this.writeStatus !== 'writable') return
-    this.writeStatus = 'closing'
-    // The end follows when the last of it is submitted.
-    if (this.writeBuffer.byteLength > 0) await this.#once('idle', options)
-    else this.#finish()
+    if (this.writeStatus === 'writable') {
+      this.writeStatus = 'closing'
+      if (this.writeBuffer.byteLength === 0) this.#finish()
+      else {
+        // The end follows when the last of it is submitted.
+        this.#closing = new Promise((resolve, reject) => {
+          this.#onClosed = (error) => (error === undefined ? resolve() : reject(error))
+        })
+      }
+    }
+    if (this.#closing !== undefined) await abortable(this.#closing, options?.signal ?? undefined)
   }
 
   #finish(): void {
     this.sendCloseWrite()
+    this.#onClosed?.()
     queueMicrotask(() => {
       if (this.writeStatus === 'closed') return
       this.writeStatus = 'closed'
@@ -370,7 +380,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
       this.dispatchEvent(new OwnMessageEvent(data, this))
     }
     if (this.readBuffer.byteLength === 0 && this.remoteWriteStatus === 'closed') {
-      this.readStatus = 'closed'
+      if (this.readStatus !== 'paused') this.readStatus = 'closed'
       this.#maybeEnd()
     }
     this.#checkReadBuffer()
@@ -470,7 +480,9 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
       for (;;) {
         for (let data = arrived.shift(); data !== undefined; data = arrived.shift()) yield data
         if (error !== undefined) throw error
-        if (isOver) return
+        // The end may have been noticed before.
+        if (isOver || (this.remoteWriteStatus === 'closed' && this.readBuffer.byteLength === 0))
+          return
         await new Promise<void>((resolve) => {
           wake = resolve
         })
@@ -530,12 +542,15 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
   #ended(event: StreamCloseEvent): void {
     if (this.writeBuffer.byteLength > 0) {
       this.writeBuffer.consume(this.writeBuffer.byteLength)
+      this.#onClosed?.(event.error ?? new StreamClosedError())
       this.safeDispatchEvent('idle')
     }
     this.writeStatus = 'closed'
     this.remoteWriteStatus = 'closed'
     this.remoteReadStatus = 'closed'
-    if (this.readBuffer.byteLength === 0) this.readStatus = 'closed'
+    // A paused stream that has ended in good order may be resumed.
+    const isPaused = this.status === 'closed' && this.readStatus === 'paused'
+    if (this.readBuffer.byteLength === 0 && !isPaused) this.readStatus = 'closed'
     this.timeline.close = Date.now()
     this.#maybeEnd()
     this.#onNegotiated?.(0, event.error ?? new StreamClosedError())
