@@ -38,3 +38,5 @@ for await (const chunk of stream) text += new TextDecoder().decode(chunk.subarra
 console.log(text)
 
 await Promise.all([relay, hidden, dialer].map((node) => node.stop()))
+// The transport of relays would keep the process for two more minutes, by a timer of its reservation.
+process.exit()
