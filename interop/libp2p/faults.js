@@ -4,7 +4,7 @@ import { connect, createServer } from 'node:net'
 import { identify } from '@libp2p/identify'
 import { noise as stockNoise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
-import { multiaddrConnectionPair } from '@libp2p/utils'
+import { multiaddrConnectionPair, streamPair } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'chai'
 import { isNative, yamux } from './components.js'
@@ -111,8 +111,16 @@ describe('an end in good order', () => {
     expect(far.readStatus).to.equal('closed')
   })
 
-  it('ends an iteration that begins after it', async () => {
-    const { listener, connection } = await connected('ours', 'ours')
+  for (const [title, options] of [
+    ['native', {}],
+    ['carried by JavaScript', { connectionEncrypters: [stockNoise()] }]
+  ]) {
+    it(`ends an iteration that begins after it, on a connection that is ${title}`, () =>
+      iteratesLate(options))
+  }
+
+  async function iteratesLate(options) {
+    const { listener, connection } = await connected('ours', 'ours', options, options)
     const taken = new Promise((resolve) => {
       listener.handle('/late', resolve)
     })
@@ -123,7 +131,7 @@ describe('an end in good order', () => {
     await eventually(() => far.remoteWriteStatus === 'closed', 'the end')
     expect((await readAll(far)).length).to.equal(10)
     expect((await readAll(far)).length).to.equal(0)
-  })
+  }
 })
 
 describe('a muxer over a stream of JavaScript', () => {
@@ -149,6 +157,18 @@ describe('a muxer over a stream of JavaScript', () => {
     open[0].abort(new Error('makes room'))
     expect((await last).status).to.equal('open')
     muxer.abort(new Error('the end of the test'))
+  })
+})
+
+describe('a muxer over a stream that takes nothing any more', () => {
+  it('aborts its streams', async () => {
+    const [near] = await streamPair()
+    const muxer = yamux()().createStreamMuxer(near)
+    const stream = await muxer.createStream()
+    await near.close()
+    stream.send(new Uint8Array(10))
+    await eventually(() => stream.status === 'aborted', 'the abort')
+    expect(muxer.status).to.equal('closed')
   })
 })
 

@@ -15,6 +15,8 @@ import type { NativeMuxerInit, NativeMuxerSession } from '../native/addon.ts'
 import { thrownByNative } from '../native/command-error.ts'
 import { native } from '../native/environment.ts'
 import { MUXER_EVENT_WORDS, MuxerEvent } from '../native/record.ts'
+import { asError } from './errors.ts'
+import { iterate } from './iterate.ts'
 import { YAMUX } from './muxer.ts'
 import { SecuredStream } from './secured-stream.ts'
 import type { MuxerLimits } from './yamux-options.ts'
@@ -204,7 +206,15 @@ export class CarriedMuxer extends AbstractStreamMuxer<CarriedStream> {
   #send(): void {
     if (this.maConn.status !== 'open') return
     const output = this.session.takeOutput()
-    if (output.length > 0) this.send(output)
+    if (output.length === 0) return
+    try {
+      this.send(output)
+    } catch (err) {
+      // The connection below takes nothing any more, although it is open: a relayed one whose stream has ended.
+      const error = asError(err)
+      this.abort(error)
+      this.maConn.abort(error)
+    }
   }
 
   /** Calls the native side when it is due: pings, acknowledgements. */
@@ -285,6 +295,10 @@ export class CarriedStream extends AbstractStream {
   protected override dispatchReadBuffer(): void {
     super.dispatchReadBuffer()
     this.#credit()
+  }
+
+  override [Symbol.asyncIterator](): AsyncGenerator<Uint8Array | Uint8ArrayList> {
+    return iterate(this)
   }
 
   sendData(data: Uint8ArrayList): SendResult {

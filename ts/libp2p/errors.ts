@@ -13,9 +13,14 @@ const SYSTEM_CODES: Readonly<Record<string, string>> = {
   ERR_PERMISSION: 'EACCES'
 }
 
+/** Returns what was thrown as an error. */
+export function asError(err: unknown): Error {
+  return err instanceof Error ? err : new Error(String(err))
+}
+
 /** Returns the error of a dial, an upgrade or a listener: that of its last attempt, if it had any. */
 export function connectError(err: unknown): Error {
-  if (!(err instanceof CommandError)) return err instanceof Error ? err : new Error(String(err))
+  if (!(err instanceof CommandError)) return asError(err)
   const attempt = err.result.attempts?.at(-1)
   const error = attempt === undefined ? err.plain() : nativeError(attempt.code, attempt.detail)
   if (error instanceof AbortError) return error

@@ -19,7 +19,7 @@ import { socketAddresses, type TcpPlace } from './addresses.ts'
 import type { Components } from './components.ts'
 import { NativeConnection, type Secured } from './connection.ts'
 import type { NativeEncrypter } from './encrypters.ts'
-import { connectError } from './errors.ts'
+import { asError, connectError } from './errors.ts'
 import { Handlers } from './handlers.ts'
 import { NativeListener } from './listener.ts'
 import { NativeMuxer } from './muxer.ts'
@@ -90,7 +90,7 @@ export class NativeTcp implements Carrier {
     try {
       return await upgrader.upgradeOutbound(connection, options)
     } catch (err) {
-      connection.abort(err instanceof Error ? err : new Error(String(err)))
+      connection.abort(asError(err))
       throw err
     }
   }
@@ -177,7 +177,7 @@ export class NativeTcp implements Carrier {
     })
     upgrader.upgradeInbound(connection, { signal }).catch((err: unknown) => {
       log.error('could not upgrade the connection from %a - %e', connection.remoteAddr, err)
-      connection.abort(err instanceof Error ? err : new Error(String(err)))
+      connection.abort(asError(err))
     })
     return connection
   }

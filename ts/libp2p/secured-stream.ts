@@ -18,6 +18,7 @@ import type { NativeMuxerSession, NativeSecureSession, SessionFacts } from '../n
 import { thrownByNative } from '../native/command-error.ts'
 import { native } from '../native/environment.ts'
 import type { Components } from './components.ts'
+import { asError } from './errors.ts'
 
 /** Parameters of a handshake. */
 export interface SecureStreamOptions extends SecureConnectionOptions {
@@ -120,7 +121,12 @@ class Handshake {
 
   #send(): void {
     const output = this.#session.takeOutput()
-    if (output.length > 0) this.#stream.send(output)
+    try {
+      if (output.length > 0) this.#stream.send(output)
+    } catch (err) {
+      // The stream takes nothing any more.
+      this.#fail(asError(err))
+    }
   }
 
   #fail(err: Error): void {
@@ -208,7 +214,12 @@ export class SecuredStream extends AbstractMessageStream {
     this.#deliver()
     // Answers of the session itself, such as to a key update.
     const output = this.#session.takeOutput()
-    if (output.length > 0) this.#stream.send(output)
+    try {
+      if (output.length > 0) this.#stream.send(output)
+    } catch (err) {
+      this.abort(asError(err))
+      return
+    }
     if (this.#session.hasEnded) this.onRemoteCloseWrite()
   }
 

@@ -17,6 +17,7 @@ import { InvalidParametersError } from '../errors.ts'
 import { expandWildcards } from '../identity/interfaces.ts'
 import { socketAddress, type TcpPlace, tcpPlace } from './addresses.ts'
 import type { Components } from './components.ts'
+import { asError } from './errors.ts'
 import { SocketConnection } from './socket-connection.ts'
 import type { Carrier } from './tcp.ts'
 import type { TcpOptions } from './tcp-options.ts'
@@ -46,7 +47,7 @@ export class SocketTcp implements Carrier {
     try {
       return await options.upgrader.upgradeOutbound(connection, options)
     } catch (err) {
-      connection.abort(err instanceof Error ? err : new Error(String(err)))
+      connection.abort(asError(err))
       throw err
     }
   }
@@ -158,7 +159,7 @@ class SocketListener extends TypedEventEmitter<ListenerEvents> implements Listen
     })
     upgrader.upgradeInbound(connection, { signal: this.#closing.signal }).catch((err: unknown) => {
       log.error('could not upgrade the connection from %a - %e', connection.remoteAddr, err)
-      connection.abort(err instanceof Error ? err : new Error(String(err)))
+      connection.abort(asError(err))
     })
     const { closeServer } = options
     if (closeServer !== undefined && this.#connections.size >= closeServer.closeAbove) {

@@ -21,6 +21,7 @@ import {
 } from '@libp2p/interface'
 import { InvalidParametersError } from '../errors.ts'
 import type { Components } from './components.ts'
+import { asError } from './errors.ts'
 import { type Handlers, INBOUND_STREAMS_MAX } from './handlers.ts'
 import { markNative } from './is-native.ts'
 import type { NativeMuxer } from './muxer.ts'
@@ -240,8 +241,4 @@ async function pass(
     })
   }
   return passed
-}
-
-function asError(err: unknown): Error {
-  return err instanceof Error ? err : new Error(String(err))
 }

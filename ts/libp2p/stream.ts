@@ -20,7 +20,6 @@ import {
   StreamAbortEvent,
   StreamBufferError,
   StreamCloseEvent,
-  type StreamMessageEvent,
   StreamResetError,
   StreamResetEvent,
   StreamStateError
@@ -36,6 +35,7 @@ import { nativeError } from '../native/native-error.ts'
 import { Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
 import { FLAG_CONNECTION_LOST, HANDLE_PENDING } from '../native/record.ts'
 import { Events, OwnMessageEvent } from './events.ts'
+import { iterate } from './iterate.ts'
 
 /** Bytes that are read although nobody listens: the window with which a remote begins. */
 export const READ_AHEAD_BYTES = 256 * 1024
@@ -458,40 +458,8 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
     this.pull()
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array | Uint8ArrayList> {
-    if (this.readStatus !== 'readable' && this.readStatus !== 'paused') return
-    const arrived: (Uint8Array | Uint8ArrayList)[] = []
-    let isOver = false
-    let error: Error | undefined
-    let wake = (): void => {}
-    const onMessage = ({ data }: StreamMessageEvent): void => {
-      arrived.push(data)
-      wake()
-    }
-    const onEnd = (event: Event): void => {
-      isOver = true
-      if (event instanceof StreamCloseEvent) error = event.error
-      wake()
-    }
-    this.addEventListener('message', onMessage)
-    this.addEventListener('close', onEnd)
-    this.addEventListener('remoteCloseWrite', onEnd)
-    try {
-      for (;;) {
-        for (let data = arrived.shift(); data !== undefined; data = arrived.shift()) yield data
-        if (error !== undefined) throw error
-        // The end may have been noticed before.
-        if (isOver || (this.remoteWriteStatus === 'closed' && this.readBuffer.byteLength === 0))
-          return
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-      }
-    } finally {
-      this.removeEventListener('message', onMessage)
-      this.removeEventListener('close', onEnd)
-      this.removeEventListener('remoteCloseWrite', onEnd)
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<Uint8Array | Uint8ArrayList> {
+    return iterate(this)
   }
 
   // -------------------------------------------------------------------------------------------------------------- end
