@@ -26,13 +26,22 @@ export function ferroswarm(...args: string[]): Promise<Ended> {
   return program(process.execPath, [MAIN, ...args])
 }
 
+// A program that hangs fails its own test, and not the whole run.
+const HANG_MS = 600_000
+
 /** Runs a program until it exits. */
 export async function program(
   path: string,
   args: readonly string[],
   options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}
 ): Promise<Ended> {
-  const child = spawn(path, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], ...options })
+  const child = spawn(path, args, {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: HANG_MS,
+    killSignal: 'SIGKILL',
+    ...options
+  })
   let out = ''
   let err = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
