@@ -1,6 +1,7 @@
 /**
- * Compares js-libp2p with the components of ferroswarm/libp2p and with stock ones: messages of gossipsub, and the memory
- * of connections that are idle. Prints medians of interleaved rounds. What streams and handshakes cost is scenario S14.
+ * Compares js-libp2p with the components of ferroswarm/libp2p and with stock ones, in the steady state: connections
+ * without and with identify, messages of gossipsub, and the memory of connections that are idle. Prints medians of
+ * interleaved rounds. What streams cost is scenario S14.
  *
  *     node bench/libp2p.mjs
  */
@@ -14,13 +15,15 @@ import { ask } from './roles.mjs'
 
 const KINDS = ['ours', 'js']
 const ROUNDS = 5
-const MESSAGES = 64 * 200
+const HANDSHAKES = 1_000
+const WARM_UP = 300
+const MESSAGES = 256 * 250
 const MESSAGE_BYTES = 1_024
 const CONNECTIONS = 400
 
 /** Starts a node in a process of its own. */
-async function start([command, folder], kind) {
-  const child = fork(join(folder, 'figures.js'), [kind], {
+async function start([command, folder], kind, services) {
+  const child = fork(join(folder, 'figures.js'), [kind, services], {
     execPath: command,
     execArgv: ['--expose-gc'],
     cwd: folder
@@ -32,8 +35,8 @@ async function start([command, folder], kind) {
   return { child, address }
 }
 
-async function pair(command, kind) {
-  const [server, client] = await Promise.all([start(command, kind), start(command, kind)])
+async function pair(command, kind, services) {
+  const [server, client] = await Promise.all([1, 2].map(() => start(command, kind, services)))
   return { server, client, kind }
 }
 
@@ -45,26 +48,46 @@ const asks = async (role, ...message) => (await ask(role, message))[0]
 
 const cpuUs = ({ user, system }) => user + system
 
-async function gossip(command, kind) {
-  const peers = await pair(command, kind)
-  const { server, client } = peers
-  const before = await Promise.all([asks(server, 'cost'), asks(client, 'cost')])
-  const seconds = await asks(client, 'publish', server.address, MESSAGES, MESSAGE_BYTES)
-  const after = await Promise.all([asks(server, 'cost'), asks(client, 'cost')])
-  stop(peers)
-  const us = after.map((cost, at) => cpuUs(cost) - cpuUs(before[at]))
+/** Runs a command of the client; resolves to its result, and what both ends have spent. */
+async function spent({ server, client }, ...command) {
+  const costs = () => Promise.all([server, client].map((role) => asks(role, 'cost')))
+  const before = await costs()
+  const seconds = await asks(client, ...command)
+  const after = await costs()
+  const [serverUs, clientUs] = after.map((cost, at) => cpuUs(cost) - cpuUs(before[at]))
   const { idle, active } = after[0].loop
   const loop = active - before[0].loop.active
+  return { seconds, serverUs, clientUs, busy: loop / (loop + idle - before[0].loop.idle) }
+}
+
+async function handshakes(command, kind, services) {
+  const peers = await pair(command, kind, services)
+  const { address } = peers.server
+  await asks(peers.client, 'handshakes', address, WARM_UP)
+  const { seconds, serverUs, clientUs } = await spent(peers, 'handshakes', address, HANDSHAKES)
+  stop(peers)
   return {
-    'messages/s': MESSAGES / seconds,
-    'us of CPU at the publisher': us[1] / MESSAGES,
-    'us of CPU at the subscriber': us[0] / MESSAGES,
-    "% of the subscriber's loop busy": (100 * loop) / (loop + idle - before[0].loop.idle)
+    'connections/s': HANDSHAKES / seconds,
+    'us of CPU at the dialler': clientUs / HANDSHAKES,
+    'us of CPU at the listener': serverUs / HANDSHAKES
+  }
+}
+
+async function gossip(command, kind) {
+  const peers = await pair(command, kind, 'pubsub')
+  const { address } = peers.server
+  const run = await spent(peers, 'publish', address, MESSAGES, MESSAGE_BYTES)
+  stop(peers)
+  return {
+    'messages/s': MESSAGES / run.seconds,
+    'us of CPU at the publisher': run.clientUs / MESSAGES,
+    'us of CPU at the subscriber': run.serverUs / MESSAGES,
+    "% of the subscriber's loop busy": 100 * run.busy
   }
 }
 
 async function idle(command, kind) {
-  const peers = await pair(command, kind)
+  const peers = await pair(command, kind, 'pubsub')
   const { server, client } = peers
   await asks(client, 'connect', server.address, 20)
   const before = await asks(server, 'memory')
@@ -99,5 +122,11 @@ const { node, kernel, cpu } = environment()
 console.log(`${cpu}; ${kernel}; node ${node}; medians of ${ROUNDS} rounds`)
 const { command, missing } = await peerCommand('libp2p')
 if (missing !== undefined) throw new Error(missing)
+for (const [services, title] of [
+  ['none', 'dial and close'],
+  ['identify', 'dial, identify and close']
+]) {
+  await compare(title, (kind) => handshakes(command, kind, services))
+}
 await compare(`gossipsub, ${MESSAGE_BYTES} B`, (kind) => gossip(command, kind))
 await compare('an idle connection with identify', (kind) => idle(command, kind))

@@ -7,27 +7,49 @@ import { eventually, startNode } from './nodes.js'
 
 const DATA = 'data'
 const ACKNOWLEDGEMENTS = 'acknowledgements'
-// Messages under way: gossipsub drops what its queues have no room for.
-const WINDOW = 64
+// Messages that one acknowledgement is for, of which as many again are under way: gossipsub drops what its queues have
+// no room for.
+const WINDOW = 256
 const SETTLING_MS = 3_000
 
-const [, , kind] = process.argv
+const SERVICES = {
+  none: () => ({}),
+  // Streams of identify are limited to one at a time: that of the next connection would be refused.
+  identify: () => ({ identify: identify({ maxInboundStreams: 64, maxOutboundStreams: 64 }) }),
+  pubsub: () => ({
+    identify: identify(),
+    pubsub: gossipsub({ globalSignaturePolicy: 'StrictNoSign' })
+  })
+}
+
+const [, , kind, services] = process.argv
 
 const node = await startNode(kind, {
   connectionManager: { maxConnections: 10_000, inboundConnectionThreshold: 10_000 },
   connectionMonitor: { enabled: false },
-  services: { identify: identify(), pubsub: gossipsub({ globalSignaturePolicy: 'StrictNoSign' }) }
+  services: SERVICES[services]()
 })
 const { pubsub } = node.services
 let received = 0
-pubsub.addEventListener('message', ({ detail: { topic } }) => {
+let onReceived = () => {}
+pubsub?.addEventListener('message', ({ detail: { topic } }) => {
   received += 1
+  onReceived()
   if (topic === DATA && received % WINDOW === 0) {
     void pubsub.publish(ACKNOWLEDGEMENTS, Buffer.from(`${received}`))
   }
 })
 
-for (const topic of [DATA, ACKNOWLEDGEMENTS]) pubsub.subscribe(topic)
+for (const topic of [DATA, ACKNOWLEDGEMENTS]) pubsub?.subscribe(topic)
+
+/** Resolves once as many acknowledgements have come. */
+async function acknowledged(count) {
+  while (received < count) {
+    await new Promise((resolve) => {
+      onReceived = resolve
+    })
+  }
+}
 
 const COMMANDS = {
   cost: () => ({ ...process.cpuUsage(), loop: performance.eventLoopUtilization() }),
@@ -43,6 +65,21 @@ const COMMANDS = {
     for (let at = 0; at < count; at += 1) await node.dial(multiaddr(address), { force: true })
   },
 
+  /** Dials and closes, one at a time, each once identify has run if it is there; resolves to the seconds that it took. */
+  async handshakes(address, count) {
+    const to = multiaddr(address)
+    const start = performance.now()
+    for (let at = 0; at < count; at += 1) {
+      const identified =
+        services === 'none' ||
+        new Promise((resolve) => node.addEventListener('peer:identify', resolve, { once: true }))
+      const connection = await node.dial(to)
+      await identified
+      await connection.close()
+    }
+    return (performance.now() - start) / 1_000
+  },
+
   /** Publishes messages; resolves to the seconds until the last window of them was acknowledged. */
   async publish(address, messages, bytes) {
     const connection = await node.dial(multiaddr(address))
@@ -56,9 +93,9 @@ const COMMANDS = {
       message.writeUInt32BE(sent)
       await pubsub.publish(DATA, message)
       if ((sent + 1) % WINDOW !== 0) continue
-      const acknowledged = (sent + 1) / WINDOW
-      while (received < acknowledged) await new Promise(setImmediate)
+      await acknowledged((sent + 1) / WINDOW - 1)
     }
+    await acknowledged(messages / WINDOW)
     const seconds = (performance.now() - start) / 1_000
     await connection.close()
     return seconds
