@@ -50,16 +50,21 @@ export function declareSuite(run: Run, file: string, group: string, tests: numbe
 
 /** Runs mocha files, and declares a test for each of their tests. */
 export async function declareFiles(run: Run, ...files: readonly string[]): Promise<void> {
-  const { tests, passes } = await mocha(run, files)
+  declareReport(await mocha(run, files))
+}
+
+/** Declares a test for each test of a report, with `suffix` behind its title. */
+export function declareReport({ tests, passes }: MochaReport, suffix = ''): void {
   const passed = new Set(passes.map(({ fullTitle }) => fullTitle))
   for (const { fullTitle, err } of tests) {
-    test(fullTitle, (t) => {
+    test(`${fullTitle}${suffix}`, (t) => {
       t.true(passed.has(fullTitle), err.stack ?? err.message)
     })
   }
 }
 
-async function mocha(run: Run, args: readonly string[]): Promise<MochaReport> {
+/** Runs mocha. */
+export async function mocha(run: Run, args: readonly string[]): Promise<MochaReport> {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-mocha-'))
   const output = join(folder, 'report.json')
   try {

@@ -41,18 +41,6 @@ scenario({
           floors: of(atMost('js', undefined, 0.25))
         }
       ]
-    },
-    {
-      ...COMPARED,
-      ...operations('handshake-seq', 16),
-      figures: [
-        {
-          ...RATE,
-          id: 'dropin-handshakes',
-          title: 'handshakes with identify, one at a time',
-          floors: of(atLeast('js', 2.5, 3.5))
-        }
-      ]
     }
   ]
 })

@@ -5,6 +5,7 @@ import { identify } from '@libp2p/identify'
 import { noise as stockNoise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { multiaddrConnectionPair, streamPair } from '@libp2p/utils'
+import { yamux as stockYamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'chai'
 import { isNative, yamux } from './components.js'
@@ -47,6 +48,9 @@ pairs(
     // One that was known to be spoken is usable at once, and fails when the answer is there.
     const error = stream instanceof Error ? stream : (await once(stream, 'close')).error
     expect(error.name).to.equal('UnsupportedProtocolError')
+    // From then on the peer is asked.
+    const next = await connection.newStream('/dropped').catch((err) => err)
+    expect(next.name).to.equal('UnsupportedProtocolError')
     expect(connection.status).to.equal('open')
   }
 )
@@ -131,6 +135,33 @@ describe('an end in good order', () => {
     await eventually(() => far.remoteWriteStatus === 'closed', 'the end')
     expect((await readAll(far)).length).to.equal(10)
     expect((await readAll(far)).length).to.equal(0)
+  }
+})
+
+describe('what streams deliver are Buffers, as those of the stock components', () => {
+  for (const [title, options] of [
+    ['native', {}],
+    ['over a stock encrypter', { connectionEncrypters: [stockNoise()] }],
+    ['over our encrypter, by a stock muxer', { streamMuxers: [stockYamux()] }]
+  ]) {
+    it(title, async () => {
+      const { listener, connection } = await connected('js', 'ours', {}, options)
+      const received = []
+      const done = new Promise((resolve, reject) => {
+        listener.handle('/parsed', async (stream) => {
+          for await (const chunk of stream) received.push(...chunk)
+          await stream.close().then(resolve, reject)
+        })
+      })
+      const stream = await connection.newStream('/parsed')
+      stream.send(new TextEncoder().encode('{"answer":'))
+      // More than one read, and less than a whole one.
+      stream.send(new TextEncoder().encode(`"${'x'.repeat(100_000)}"}`))
+      await stream.close()
+      await done
+      for (const part of received) expect(part).to.be.an.instanceOf(Buffer)
+      expect(JSON.parse(received.join('')).answer).to.have.length(100_000)
+    })
   }
 })
 

@@ -15,6 +15,7 @@ import type { NativeMuxerInit, NativeMuxerSession } from '../native/addon.ts'
 import { thrownByNative } from '../native/command-error.ts'
 import { native } from '../native/environment.ts'
 import { MUXER_EVENT_WORDS, MuxerEvent } from '../native/record.ts'
+import { asBuffer } from './buffers.ts'
 import { asError } from './errors.ts'
 import { iterate } from './iterate.ts'
 import { YAMUX } from './muxer.ts'
@@ -80,7 +81,7 @@ export class CarriedMuxer extends AbstractStreamMuxer<CarriedStream> {
   #handleEvents(): void {
     const events = this.session.takeEvents()
     if (events.length === 0) return
-    const data = this.session.takeData()
+    const data = asBuffer(this.session.takeData())
     let at = 0
     for (let row = 0; row < events.length; row += MUXER_EVENT_WORDS) {
       const kind = events[row] as number

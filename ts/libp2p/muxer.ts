@@ -225,6 +225,10 @@ export class NativeMuxer
     else counts.set(stream.protocol, count)
   }
 
+  protocolRefused(protocol: string): void {
+    this.known.delete(protocol)
+  }
+
   streamEnded(stream: NativeStream): void {
     if (stream.isCounted) this.#counted(stream, -1)
     const { streams } = this

@@ -17,6 +17,7 @@ import { loadPeerIds, publicKeyOf } from '../identity/load.ts'
 import type { NativeMuxerSession, NativeSecureSession, SessionFacts } from '../native/addon.ts'
 import { thrownByNative } from '../native/command-error.ts'
 import { native } from '../native/environment.ts'
+import { asBuffer } from './buffers.ts'
 import type { Components } from './components.ts'
 import { asError } from './errors.ts'
 
@@ -225,7 +226,7 @@ export class SecuredStream extends AbstractMessageStream {
 
   #deliver(): void {
     const plaintext = this.#session.takePlaintext()
-    if (plaintext.length > 0) this.onData(plaintext)
+    if (plaintext.length > 0) this.onData(asBuffer(plaintext))
   }
 
   sendData(data: Uint8ArrayList): SendResult {

@@ -26,7 +26,7 @@ import {
 } from '@libp2p/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
 import { abortable, isAborted, onceAborted } from '../base/abort.ts'
-import { allocate, CHUNK_BYTES_MAX, copyOut, SCRATCH_BYTES, trim, unshared } from '../base/bytes.ts'
+import { CHUNK_BYTES_MAX, SCRATCH_BYTES, unshared } from '../base/bytes.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { ERROR_CODES, StreamClosedError } from '../errors.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
@@ -34,6 +34,7 @@ import type { StreamHandle } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
 import { Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
 import { FLAG_CONNECTION_LOST, HANDLE_PENDING } from '../native/record.ts'
+import { trimmed } from './buffers.ts'
 import { Events, OwnMessageEvent } from './events.ts'
 import { iterate } from './iterate.ts'
 
@@ -49,6 +50,8 @@ export interface StreamOwner {
   readonly engine: Engine
   /** Logger of the connection. */
   readonly log: Logger
+  /** Called if the remote does not speak the protocol that a stream was opened for. */
+  protocolRefused(protocol: string): void
   /** Called once, before the event `close`. */
   streamEnded(stream: NativeStream): void
 }
@@ -335,16 +338,16 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
     const isKnown = this.#hint > 0
     const size = Math.min(max, isKnown ? Math.min(this.#hint, CHUNK_BYTES_MAX) : SCRATCH_BYTES)
     const { scratch } = engine
+    const own = isKnown ? Buffer.allocUnsafe(size) : undefined
     const recycled = size < SCRATCH_BYTES ? scratch.subarray(0, size) : scratch
-    const into = isKnown ? allocate(size) : recycled
-    const length = engine.hot.read(this.handle, into)
+    const length = engine.hot.read(this.handle, own ?? recycled)
     if (length > 0) {
       engine.hasRead(length)
       this.#hint = isKnown
         ? Math.max(this.#hint - length, 0)
         : // A full scratch buffer suggests more bytes, to be read into memory of their own.
           Number(length === SCRATCH_BYTES) * SCRATCH_BYTES
-      return isKnown ? trim(into, length) : copyOut(scratch, length)
+      return own === undefined ? Buffer.from(scratch.subarray(0, length)) : trimmed(own, length)
     }
     this.#hint = 0
     if (length === -ERROR_CODES.ERR_STREAM_EOF) this.#remoteEnded()
@@ -536,6 +539,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
 
   onReset(_wireCode: number, code: number, flags: number): void {
     if (this.#isOver) return
+    if (code === ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL) this.#owner.protocolRefused(this.protocol)
     if (code !== 0) this.#aborted(nativeError(code))
     else if ((flags & FLAG_CONNECTION_LOST) !== 0) this.#closed()
     else {
@@ -546,9 +550,9 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
 
   onClosed(left: number): void {
     if (left > 0 && !this.#isOver && this.remoteWriteStatus !== 'closed') {
-      const tail = allocate(left)
+      const tail = Buffer.allocUnsafe(left)
       const length = this.#owner.engine.hot.read(this.handle, tail)
-      if (length > 0) this.#received(trim(tail, length))
+      if (length > 0) this.#received(trimmed(tail, length))
     }
     this.#isLive = false
     this.#remoteEnded()

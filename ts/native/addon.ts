@@ -405,7 +405,6 @@ export interface NativeMuxerSession {
   close(code: number): void
   deadlineMs(): number | null
   handleDeadline(): void
-  roundTripMs(): number | null
 }
 
 /** Description of a private key. */

@@ -206,13 +206,6 @@ impl NativeMuxerSession {
         self.session.handle_deadline(now).map_err(refused)
     }
 
-    /// Returns the round trip in milliseconds; null before the first answer to a ping.
-    #[napi(catch_unwind)]
-    pub fn round_trip_ms(&self) -> Option<f64> {
-        let round_trip = self.session.round_trip()?;
-        Some(round_trip.as_secs_f64() * 1_000.0)
-    }
-
     /// Returns whether the remote has ended the channel, which only TLS tells.
     #[napi(getter, catch_unwind)]
     pub fn has_ended(&self) -> bool {

@@ -390,11 +390,6 @@ impl MuxerSession {
         self.failed_by(result)
     }
 
-    /// Returns the round trip; `None` before the first answer to a ping.
-    pub fn round_trip(&self) -> Option<Duration> {
-        self.engine.rtt()
-    }
-
     /// Returns whether the channel has been ended by the remote.
     pub const fn has_ended(&self) -> bool {
         self.has_ended
