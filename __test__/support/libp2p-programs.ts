@@ -17,20 +17,26 @@ interface MochaReport {
   readonly failures: readonly MochaTest[]
 }
 
-/**
- * Declares tests that run programs of `interop/libp2p`; one that reports the reason if it cannot be built. `launcher` is
- * the command that runs Node, if it is not to be run as it is.
- */
+/** How the programs are run. */
+export interface RunOptions {
+  /** The command that runs Node, if it is not to be run as it is. */
+  readonly launcher?: readonly string[]
+  /** Path of another Node in the folder of the programs. */
+  readonly node?: string
+}
+
+/** Declares tests that run programs of `interop/libp2p`; one that reports the reason if they cannot be built. */
 export async function libp2pPrograms(
   declare: (run: Run, folder: string) => void | Promise<void>,
-  launcher: readonly string[] = []
+  { launcher = [], node: other }: RunOptions = {}
 ): Promise<void> {
   const found = await findPeer('libp2p')
   if ('missing' in found) {
     declareMissing('libp2p', found.missing)
     return
   }
-  const [node = '', folder = ''] = found.command
+  const [own = '', folder = ''] = found.command
+  const node = other === undefined ? own : join(folder, other)
   const env = { ...process.env, NODE_OPTIONS: '' }
   const [command = node, ...before] = [...launcher, node]
   await declare((args) => program(command, [...before, ...args], { cwd: folder, env }), folder)
@@ -39,10 +45,33 @@ export async function libp2pPrograms(
 /** Runs Node in the folder of the programs. */
 export type Run = (args: readonly string[], env?: NodeJS.ProcessEnv) => ReturnType<typeof program>
 
-/** Declares a test that passes if every test of a group of a mocha file does, and there are as many of them. */
-export function declareSuite(run: Run, file: string, group: string, tests: number): void {
+/** Tests of each compliance suite. */
+const TRANSPORT = 15
+const ENCRYPTER = 4
+const MUXER = 46
+
+/** The groups of compliance.js, and the number of their tests. */
+const COMPLIANCE: Readonly<Record<string, number>> = {
+  yamux: MUXER,
+  noise: ENCRYPTER,
+  tls: ENCRYPTER,
+  'tcp among the components of the suite': TRANSPORT,
+  'tcp with noise and yamux': TRANSPORT,
+  'tcp with tls and yamux': TRANSPORT,
+  '@libp2p/tcp with noise and yamux': TRANSPORT,
+  '@libp2p/tcp with tls and yamux': TRANSPORT,
+  '@libp2p/websockets with noise and yamux': TRANSPORT,
+  '@libp2p/websockets with tls and yamux': TRANSPORT
+}
+
+/** Declares a test for each compliance suite: every test of it passes, and there are as many as there should be. */
+export function declareCompliance(run: Run): void {
+  for (const [group, tests] of Object.entries(COMPLIANCE)) declareSuite(run, group, tests)
+}
+
+function declareSuite(run: Run, group: string, tests: number): void {
   test(`${group} passes ${tests} of ${tests}`, async (t) => {
-    const report = await mocha(run, [file, '--grep', `^${group} `])
+    const report = await mocha(run, ['compliance.js', '--grep', `^${group} `])
     for (const { fullTitle, err } of report.failures) t.fail(`${fullTitle}: ${err.message}`)
     t.is(report.passes.length, tests)
   })
