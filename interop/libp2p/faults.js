@@ -522,6 +522,25 @@ describe('admission', () => {
     expect(await dialer.services.ping.ping(listener.getMultiaddrs()[0])).to.be.at.least(0)
   })
 
+  it('a remote that is silent is closed after the timeouts of libp2p', async () => {
+    const listener = await startNode('ours', {
+      connectionManager: {
+        inboundUpgradeTimeout: 300,
+        inboundStreamProtocolNegotiationTimeout: 300
+      }
+    })
+    const socket = connect(portOf(listener), '127.0.0.1')
+    socket.on('error', () => {})
+    await new Promise((resolve) => socket.once('close', resolve))
+
+    const dialer = await startNode('js')
+    const connection = await dialer.dial(listener.getMultiaddrs())
+    // Without a proposal.
+    const stream = await connection.muxer.createStream()
+    expect(await once(stream, 'close')).to.have.property('error')
+    expect(connection.status).to.equal('open')
+  })
+
   it('the rate limit of libp2p counts every connection once', async () => {
     const listener = await startNode('ours', {
       connectionManager: { inboundConnectionThreshold: 5 }
@@ -572,6 +591,31 @@ describe('a node', () => {
       await listener.start()
     }
   })
+
+  for (const [title, options] of [
+    ['native', {}],
+    ['carried by JavaScript', { connectionEncrypters: [stockNoise()] }]
+  ]) {
+    it(`with connections that are ${title} does not listen once its listener is closed`, () =>
+      closesListeners(options))
+  }
+
+  async function closesListeners(options) {
+    const { components } = await startNode('ours', options)
+    const { upgrader } = components
+    const [transport] = components.transportManager.getTransports()
+    const listener = transport.createListener({ upgrader })
+    const listening = listener.listen(multiaddr('/dns4/localhost/tcp/0')).catch((err) => err)
+    // While it begins to.
+    await listener.close()
+    expect(await listening).to.be.an('error')
+    expect(listener.getAddrs()).to.deep.equal([])
+    const again = transport.createListener({ upgrader })
+    await again.listen(multiaddr('/ip4/127.0.0.1/tcp/0'))
+    expect(again.getAddrs()).to.have.lengthOf(1)
+    await Promise.all([again.close(), again.close()])
+    expect(again.getAddrs()).to.deep.equal([])
+  }
 
   it('dials a name, and listens on IPv6 and on every interface', async () => {
     const listener = await startNode('ours', {

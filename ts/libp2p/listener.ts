@@ -33,6 +33,7 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
   readonly #connections = new Set<NativeConnection>()
   readonly #closing = new AbortController()
   #id: ListenerId | undefined
+  #hasBegun = false
   /** The bound address, with its port; kept while the listener is paused. */
   #address: string | undefined
   #isResuming = false
@@ -43,18 +44,18 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
   }
 
   async listen(address: Multiaddr): Promise<void> {
-    if (this.#address !== undefined) throw new AlreadyStartedError('server is already listening')
+    if (this.#hasBegun) throw new AlreadyStartedError('server is already listening')
     const place = tcpPlace(address)
     if (place === undefined) {
       throw new InvalidParametersError(`${address} is not an address of TCP`)
     }
-    const [first] = await socketAddresses(place)
-    if (first === undefined) throw new InvalidParametersError(`${address} has no address`)
-    this.#address = first
+    this.#hasBegun = true
     try {
+      const [first] = await socketAddresses(place)
+      if (first === undefined) throw new InvalidParametersError(`${address} has no address`)
       await this.#bind(first)
     } catch (err) {
-      this.#address = undefined
+      this.#hasBegun = false
       throw err
     }
     this.safeDispatchEvent('listening')
@@ -140,7 +141,7 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
 
   /** Stops listening, and closes the connections that it has accepted. */
   async close(): Promise<void> {
-    if (this.#address === undefined) return
+    if (!this.#hasBegun || this.#closing.signal.aborted) return
     this.#address = undefined
     this.#closing.abort()
     await this.#unbind()

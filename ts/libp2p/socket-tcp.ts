@@ -3,6 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import {
   AlreadyStartedError,
   type Connection,
+  ConnectionClosedError,
   type CreateListenerOptions,
   type DialTransportOptions,
   type Listener,
@@ -96,6 +97,7 @@ class SocketListener extends TypedEventEmitter<ListenerEvents> implements Listen
   readonly #server: Server
   readonly #connections = new Set<SocketConnection>()
   readonly #closing = new AbortController()
+  #hasBegun = false
   #place: TcpPlace | undefined
   #port = 0
 
@@ -109,12 +111,19 @@ class SocketListener extends TypedEventEmitter<ListenerEvents> implements Listen
   }
 
   async listen(address: Multiaddr): Promise<void> {
-    if (this.#place !== undefined) throw new AlreadyStartedError('server is already listening')
+    if (this.#hasBegun) throw new AlreadyStartedError('server is already listening')
     const place = tcpPlace(address)
     if (place === undefined) {
       throw new InvalidParametersError(`${address} is not an address of TCP`)
     }
-    await this.#bind(place, place.port)
+    this.#hasBegun = true
+    try {
+      await this.#bind(place, place.port)
+      this.#closing.signal.throwIfAborted()
+    } catch (err) {
+      this.#hasBegun = false
+      throw err
+    }
     this.#place = place
     // A TCP server that listens has one.
     this.#port = (this.#server.address() as AddressInfo).port
@@ -128,12 +137,19 @@ class SocketListener extends TypedEventEmitter<ListenerEvents> implements Listen
       port,
       ipv6Only: family === 6
     }
+    const server = this.#server
     return new Promise((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen(options, () => {
-        this.#server.removeListener('error', reject)
-        resolve()
-      })
+      const settle = (err?: Error): void => {
+        server.removeListener('error', settle)
+        server.removeListener('close', closed)
+        if (err === undefined) resolve()
+        else reject(err)
+      }
+      // A server that is closed before it listens never does.
+      const closed = (): void => settle(new ConnectionClosedError('the listener was closed'))
+      server.once('error', settle)
+      server.once('close', closed)
+      server.listen(options, () => settle())
     })
   }
 
@@ -188,9 +204,10 @@ class SocketListener extends TypedEventEmitter<ListenerEvents> implements Listen
   updateAnnounceAddrs(): void {}
 
   async close(): Promise<void> {
-    if (this.#place === undefined) return
+    if (!this.#hasBegun || this.#closing.signal.aborted) return
     this.#place = undefined
-    this.#closing.abort()
+    this.#closing.abort(new ConnectionClosedError('the listener is closed'))
+    // Also if it does not listen, or not yet.
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
     })
