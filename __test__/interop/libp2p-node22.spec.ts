@@ -11,7 +11,7 @@ import {
 if (process.platform === 'linux' && process.arch === 'x64') {
   await libp2pPrograms(
     async (run) => {
-      const report = await mocha(run, ['services.js', 'faults.js'])
+      const report = await mocha(run, ['services.js', 'faults.js', 'lifecycle.js'])
       const { out } = await run(['--version'])
       test('it is Node.js 22', (t) => t.regex(out, /^v22\./))
       declareReport(report)

@@ -57,3 +57,34 @@ export async function eventually(check, what, ms = 20_000) {
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
+
+/** Declares a test for each pairing; under mocha. */
+export function pairs(title, run, pairings = PAIRINGS) {
+  describe(title, () => {
+    for (const kinds of pairings) it(kinds.join(' dials '), () => run(...kinds))
+  })
+}
+
+/** Starts two nodes and dials; resolves to them, and the connection as both ends have it. */
+export async function connected(
+  dialerKind,
+  listenerKind,
+  dialerOptions = {},
+  listenerOptions = {}
+) {
+  const [dialer, listener] = await Promise.all([
+    startNode(dialerKind, dialerOptions),
+    startNode(listenerKind, listenerOptions)
+  ])
+  const connection = await dialer.dial(listener.getMultiaddrs())
+  const remote = await eventually(() => listener.getConnections()[0], 'the inbound connection')
+  return { dialer, listener, connection, remote }
+}
+
+/** Returns the port that a node listens on. */
+export function portOf(node) {
+  const [address] = node.getMultiaddrs()
+  return Number(address.getComponents().find(({ name }) => name === 'tcp').value)
+}
+
+/** A proxy whose connections can be cut. */

@@ -25,18 +25,20 @@ import {
   StreamStateError
 } from '@libp2p/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
-import { abortable, isAborted, onceAborted } from '../base/abort.ts'
-import { CHUNK_BYTES_MAX, SCRATCH_BYTES, unshared } from '../base/bytes.ts'
+import { abortable } from '../base/abort.ts'
+import { CHUNK_BYTES_MAX, SCRATCH_BYTES } from '../base/bytes.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { ERROR_CODES, StreamClosedError } from '../errors.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
 import type { StreamHandle } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
-import { Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
-import { FLAG_CONNECTION_LOST, HANDLE_PENDING } from '../native/record.ts'
+import { Order } from '../native/outbox.ts'
+import { FLAG_CONNECTION_LOST } from '../native/record.ts'
 import { trimmed } from './buffers.ts'
+import { drained } from './drained.ts'
 import { Events, OwnMessageEvent } from './events.ts'
 import { iterate } from './iterate.ts'
+import { Writer } from './writer.ts'
 
 /** Bytes that are read although nobody listens: the window with which a remote begins. */
 export const READ_AHEAD_BYTES = 256 * 1024
@@ -92,6 +94,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
   isCounted = false
 
   readonly #owner: StreamOwner
+  readonly #writer: Writer
   #log: Logger | undefined
   // Delivered before anything that arrives later. The names are those of `AbstractMessageStream`.
   protected readonly readBuffer = new Uint8ArrayList()
@@ -103,10 +106,6 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
   #isPulling = false
   // The handle is valid.
   #isLive = true
-  #credit = STAGING_BYTES
-  #isStaged = false
-  // Out of credit: the native side will send `streamWritable`.
-  #isBlocked = false
   #readableEnded = false
   #onNegotiated: OnNegotiated | undefined
   // The end of the writing half, while it waits for what was sent before.
@@ -127,6 +126,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
       this.maxWriteBufferLength = options.maxWriteBufferLength
     }
     this.#owner = owner
+    this.#writer = new Writer(owner.engine, this)
     // `open` arms a stream.
     this.#isArmed = init.direction === 'outbound'
     owner.engine.adoptStream(this)
@@ -176,7 +176,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
 
   /** Returns whether more may be sent at once; marks the need of `drain` otherwise. */
   #checkSent(): boolean {
-    if (this.writeBuffer.byteLength === 0 && !this.#isBlocked) {
+    if (this.writeBuffer.byteLength === 0 && !this.#writer.isBlocked) {
       this.safeDispatchEvent('idle')
       return true
     }
@@ -195,86 +195,34 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
       this.writeBuffer.append(bytes)
       return
     }
-    const accepted = this.#accept(bytes)
+    const accepted = this.#writer.accept(bytes)
     if (accepted < bytes.byteLength) this.writeBuffer.append(bytes.subarray(accepted))
   }
 
-  #accept(bytes: Uint8Array): number {
-    const { engine } = this.#owner
-    const { byteLength } = bytes
-    if (this.#isBlocked || byteLength === 0) return 0
-    if (byteLength < STAGED_WRITE_BYTES_MAX) {
-      this.#isStaged = true
-      engine.outbox.stage(this, bytes)
-      this.#credit -= byteLength
-      // The known credit is used up: submit to learn the current one.
-      if (this.#credit <= 0) engine.outbox.submit()
-      return byteLength
-    }
-    if (this.#isStaged) engine.outbox.submit()
-    if (this.#isBlocked) return 0
-    const accepted = engine.hot.write(this.handle, unshared(bytes))
-    engine.outbox.flushSoon()
-    this.#isBlocked = accepted < byteLength
-    // A negative result: the stream has ended, and its record is pending.
-    return Math.max(accepted, 0)
-  }
-
   onSubmitted(answer: number): void {
-    this.#isStaged = false
-    const credit = answer < 0 ? 0 : answer & ~HANDLE_PENDING
-    this.#credit = credit
-    if (credit === 0) this.#isBlocked = true
+    this.#writer.submitted(answer)
   }
 
   onWritable(credit: number): void {
-    this.#isBlocked = false
-    this.#credit = credit
-    while (this.writeBuffer.byteLength > 0 && !this.#isBlocked) {
+    this.#writer.writable(credit)
+    while (this.writeBuffer.byteLength > 0 && !this.#writer.isBlocked) {
       // The first chunk is a view, not a copy.
       const [chunk] = this.writeBuffer
       if (chunk === undefined) break
-      const accepted = this.#accept(chunk)
+      const accepted = this.#writer.accept(chunk)
       this.writeBuffer.consume(accepted)
     }
     if (this.writeBuffer.byteLength > 0) return
     if (this.writeStatus === 'closing') this.#finish()
     this.safeDispatchEvent('idle')
-    if (this.#isBlocked || !this.writableNeedsDrain || this.writeStatus !== 'writable') return
+    if (this.#writer.isBlocked || !this.writableNeedsDrain || this.writeStatus !== 'writable')
+      return
     this.writableNeedsDrain = false
     this.safeDispatchEvent('drain')
   }
 
   onDrain(options?: AbortOptions): Promise<void> {
-    return this.writableNeedsDrain ? this.#once('drain', options) : Promise.resolve()
-  }
-
-  /** Waits for an event; rejects if the stream closes before. */
-  #once(type: 'drain' | 'idle', options: AbortOptions | undefined): Promise<void> {
-    const signal = options?.signal ?? undefined
-    if (isAborted(signal)) return Promise.reject(signal.reason)
-    return new Promise((resolve, reject) => {
-      const settled = (): void => {
-        release()
-        this.removeEventListener(type, done)
-        this.removeEventListener('close', failed)
-      }
-      const done = (): void => {
-        settled()
-        resolve()
-      }
-      const failed = (event: StreamCloseEvent): void => {
-        settled()
-        reject(event.error ?? new StreamClosedError())
-      }
-      const release = onceAborted(signal, () => {
-        settled()
-        // As `pEvent`, which the streams of libp2p wait with.
-        reject((signal as AbortSignal | undefined)?.reason)
-      })
-      this.addEventListener(type, done)
-      this.addEventListener('close', failed)
-    })
+    return this.writableNeedsDrain ? drained(this, options?.signal ?? undefined) : Promise.resolve()
   }
 
   /**
