@@ -43,7 +43,7 @@ export async function libp2pPrograms(
 }
 
 /** Runs Node in the folder of the programs. */
-export type Run = (args: readonly string[], env?: NodeJS.ProcessEnv) => ReturnType<typeof program>
+export type Run = (args: readonly string[]) => ReturnType<typeof program>
 
 /** Tests of each compliance suite. */
 const TRANSPORT = 15
