@@ -16,6 +16,7 @@ const WORDS = new Uint32Array(16)
 const HOT: Readonly<Record<string, ((hot: HotCalls, number: number) => number)[]>> = {
   open: [(hot, number) => hot.open(aConnection(number), WORDS.subarray(0, 1), true)],
   read: [(hot, number) => hot.read(aStream(number), BYTES)],
+  readLeft: [(hot, number) => hot.readLeft(aStream(number), BYTES)],
   readMessages: [(hot, number) => hot.readMessages(aStream(number), BYTES, WORDS)],
   frame: [
     (hot, number) => hot.frame(aStream(number), 0, 1),
@@ -30,6 +31,10 @@ const HOT: Readonly<Record<string, ((hot: HotCalls, number: number) => number)[]
   reset: [
     (hot, number) => hot.reset(aStream(number), 0),
     (hot, number) => hot.reset(aStream(1), number)
+  ],
+  resetBehind: [
+    (hot, number) => hot.resetBehind(aStream(number), 0),
+    (hot, number) => hot.resetBehind(aStream(1), number)
   ],
   setState: [
     (hot, number) => hot.setState(aStream(number), 2),

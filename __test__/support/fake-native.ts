@@ -140,6 +140,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       finish(handle, stream)
       return fail('ERR_STREAM_EOF')
     },
+    readLeft: () => 0,
     readMessages: () => 0,
     frame: () => 0,
     write(handle, bytes) {
@@ -194,6 +195,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       closed(handle, 0)
       return CLOSE_BOTH
     },
+    resetBehind: () => RESET,
     reset(handle, code) {
       const stream = at(handle)
       calls.push(`reset ${handle} ${code}`)

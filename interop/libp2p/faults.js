@@ -4,12 +4,12 @@ import { connect, createServer } from 'node:net'
 import { identify } from '@libp2p/identify'
 import { noise as stockNoise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
-import { multiaddrConnectionPair, streamPair } from '@libp2p/utils'
+import { lpStream, multiaddrConnectionPair, streamPair } from '@libp2p/utils'
 import { yamux as stockYamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'chai'
 import { yamux } from './components.js'
-import { connected, eventually, pairs, portOf, startNode, stopNodes } from './nodes.js'
+import { connected, eventually, PAIRINGS, pairs, portOf, startNode, stopNodes } from './nodes.js'
 import { block, echo, once, readAll, sendAll, write } from './streams.js'
 
 afterEach(stopNodes)
@@ -160,7 +160,7 @@ describe('a muxer over a stream of JavaScript', () => {
     const fill = async () => {
       for (;;) open.push(await muxer.createStream({ signal: AbortSignal.timeout(200) }))
     }
-    expect(await fill().catch((err) => err)).to.be.an('error')
+    expect((await fill().catch((err) => err)).name).to.equal('TimeoutError')
     const giveUp = new AbortController()
     const { signal } = giveUp
     const waiting = Array.from({ length: 3 }, () => muxer.createStream({ signal }))
@@ -457,3 +457,85 @@ pairs(
     expect(error.name).to.equal('UnsupportedProtocolError')
   }
 )
+
+describe('what was sent before a reset', () => {
+  for (const [dialerKind, listenerKind] of [...PAIRINGS, ['js', 'js']]) {
+    it(`is delivered when ${dialerKind} dials ${listenerKind}`, async () => {
+      const { listener, connection } = await connected(dialerKind, listenerKind)
+      let handled = ''
+      await listener.handle('/answers', async (stream) => {
+        const messages = lpStream(stream)
+        handled += (await messages.read()).subarray()
+        await messages.write(Buffer.from('answer'))
+        throw new Error('later')
+      })
+      for (let count = 0; count < 20; count += 1) {
+        const messages = lpStream(await connection.newStream('/answers'))
+        await messages.write(Buffer.from('?'))
+        expect(`${(await messages.read()).subarray()}`).to.equal('answer')
+      }
+      expect(handled).to.equal('?'.repeat(20))
+    })
+
+    it(`is delivered, and the reset behind it, when ${dialerKind} dials ${listenerKind} and aborts`, async () => {
+      const { listener, connection } = await connected(dialerKind, listenerKind)
+      const received = []
+      const ended = new Promise((resolve) => {
+        listener.handle('/aborted', (stream) => {
+          stream.addEventListener('message', ({ data }) => received.push(data.byteLength))
+          stream.addEventListener('close', resolve)
+        })
+      })
+      const stream = await connection.newStream('/aborted')
+      stream.send(new Uint8Array(1_000))
+      stream.send(new Uint8Array(100_000))
+      stream.abort(new Error('enough'))
+      expect((await ended).error.name).to.equal('StreamResetError')
+      expect(received.reduce((sum, bytes) => sum + bytes, 0)).to.equal(101_000)
+    })
+  }
+})
+
+describe('misuse of a stream', () => {
+  it('what is not bytes is refused', async () => {
+    const { listener, connection } = await connected('ours', 'ours')
+    await listener.handle('/echo', echo)
+    const stream = await connection.newStream('/echo')
+    for (const value of ['hello', [65, 66], new Uint16Array(1), new ArrayBuffer(1), null]) {
+      expect(() => stream.send(value)).to.throw(/Uint8Array/)
+    }
+    stream.send(Uint8Array.of(7))
+    await stream.close()
+    expect([...(await readAll(stream))]).to.deep.equal([7])
+  })
+
+  it('an async listener that throws is an unhandled rejection', async () => {
+    const { listener, connection } = await connected('ours', 'ours')
+    await listener.handle('/echo', echo)
+    const stream = await connection.newStream('/echo')
+    const handlers = process.listeners('unhandledRejection')
+    process.removeAllListeners('unhandledRejection')
+    try {
+      const rejected = new Promise((resolve) => process.once('unhandledRejection', resolve))
+      stream.addEventListener('message', async () => {
+        throw new Error('of a listener')
+      })
+      stream.send(Uint8Array.of(7))
+      expect((await rejected).message).to.equal('of a listener')
+    } finally {
+      for (const handler of handlers) process.on('unhandledRejection', handler)
+    }
+  })
+
+  it('a signal ends a wait with its reason', async () => {
+    const { listener, connection } = await connected('ours', 'ours')
+    await listener.handle('/stuck', (stream) => stream.pause())
+    const stream = await connection.newStream('/stuck')
+    stream.send(new Uint8Array(MUCH))
+    const error = await stream.close({ signal: AbortSignal.timeout(50) }).catch((err) => err)
+    expect(error.name).to.equal('TimeoutError')
+    const reason = new Error('of the caller')
+    const closed = connection.close({ signal: AbortSignal.abort(reason) }).catch((err) => err)
+    expect(await closed).to.equal(reason)
+  })
+})

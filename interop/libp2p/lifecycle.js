@@ -1,5 +1,5 @@
 /** Admission of connections, and nodes that start, listen and stop. Runs under mocha. */
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { noise as stockNoise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -107,6 +107,31 @@ describe('admission', () => {
     const dialer = await startNode('ours')
     const error = await dialer.dial(multiaddr('/ip4/127.0.0.1/tcp/1')).catch((err) => err)
     expect(error.code).to.equal('ECONNREFUSED')
+    expect(error.message).to.match(/^connection error 127\.0\.0\.1:1: /)
+    expect([error.syscall, error.address, error.port]).to.deep.equal(['connect', '127.0.0.1', 1])
+  })
+
+  it('a remote that does not speak libp2p is EncryptionFailedError', async () => {
+    const server = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
+    server.listen(0, '127.0.0.1')
+    await new Promise((resolve) => server.once('listening', resolve))
+    const dialer = await startNode('ours')
+    const address = multiaddr(`/ip4/127.0.0.1/tcp/${server.address().port}`)
+    const error = await dialer.dial(address).catch((err) => err)
+    server.close()
+    expect(error.name).to.equal('EncryptionFailedError')
+    expect(error.cause).to.be.an('error')
+  })
+
+  it('a name that is listened on is announced', async () => {
+    const listener = await startNode('ours', {
+      addresses: { listen: ['/dns4/localhost/tcp/0'] },
+      services: { ping: ping() }
+    })
+    const [address] = listener.getMultiaddrs()
+    expect(`${address}`).to.match(/^\/dns4\/localhost\/tcp\/[1-9]\d*\/p2p\//)
+    const dialer = await startNode('ours', { services: { ping: ping() } })
+    expect(await dialer.services.ping.ping(address)).to.be.at.least(0)
   })
 })
 

@@ -6,8 +6,8 @@ import { type AbortOptions, type Logger, type PeerId, StreamMessageEvent } from 
 import { AbstractMultiaddrConnection, type SendResult } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { Uint8ArrayList } from 'uint8arraylist'
-import { aborted, onceAborted } from '../base/abort.ts'
 import type { SecurityProtocol } from '../constants.ts'
+import { abortable } from './abortable.ts'
 import type { NativeMuxer } from './muxer.ts'
 import { VirtualNegotiation } from './virtual-negotiation.ts'
 
@@ -133,13 +133,6 @@ export class NativeConnection extends AbstractMultiaddrConnection {
       return
     }
     muxer.closeGracefully()
-    const signal = options?.signal ?? undefined
-    await new Promise<void>((resolve, reject) => {
-      const release = onceAborted(signal, () => reject(aborted(signal)))
-      void muxer.ended.then(() => {
-        release()
-        resolve()
-      })
-    })
+    await abortable(muxer.ended, options?.signal)
   }
 }

@@ -1,5 +1,5 @@
 /** Errors of native commands, as applications of libp2p expect them. */
-import { AbortError } from '../errors.ts'
+import { AbortError, UnexpectedPeerError } from '../errors.ts'
 import { CommandError } from '../native/command-error.ts'
 import { nativeError } from '../native/native-error.ts'
 
@@ -13,19 +13,44 @@ const SYSTEM_CODES: Readonly<Record<string, string>> = {
   ERR_PERMISSION: 'EACCES'
 }
 
+/** Names of the upgrader's errors, which libp2p does not export, by the stage that failed. */
+const UPGRADE_ERRORS: Readonly<Record<string, string>> = {
+  security: 'EncryptionFailedError',
+  muxer: 'MuxerUnavailableError'
+}
+
 /** Returns what was thrown as an error. */
 export function asError(err: unknown): Error {
   return err instanceof Error ? err : new Error(String(err))
 }
 
-/** Returns the error of a dial, an upgrade or a listener: that of its last attempt, if it had any. */
-export function connectError(err: unknown): Error {
+/**
+ * Returns the error of a dial, an upgrade or a listener: that of its last attempt, if it had any. `addresses` are those of
+ * the attempts.
+ */
+export function connectError(err: unknown, addresses: readonly string[] = []): Error {
   if (!(err instanceof CommandError)) return asError(err)
   const attempt = err.result.attempts?.at(-1)
-  const error = attempt === undefined ? err.plain() : nativeError(attempt.code, attempt.detail)
-  if (error instanceof AbortError) return error
-  const system = SYSTEM_CODES[(error as { code?: string }).code ?? '']
-  return system === undefined
-    ? error
-    : Object.assign(new Error(error.message), { code: system, cause: error })
+  if (attempt === undefined) return systemError(err.plain(), undefined)
+  const error = nativeError(attempt.code, attempt.detail)
+  if (error instanceof AbortError || error instanceof UnexpectedPeerError) return error
+  const name = UPGRADE_ERRORS[attempt.stage]
+  if (name !== undefined) return Object.assign(new Error(error.message), { name, cause: error })
+  return systemError(error, addresses[attempt.index])
+}
+
+/** Returns an error of a socket as Node.js has it, if the system has a name for it. */
+export function systemError(error: Error, address: string | undefined): Error {
+  const code = SYSTEM_CODES[(error as { code?: string }).code ?? '']
+  if (code === undefined) return error
+  if (address === undefined) return Object.assign(new Error(error.message), { code, cause: error })
+  const parts = address.split('/')
+  const [host = '', port = ''] = [parts.at(-3), parts.at(-1)]
+  return Object.assign(new Error(`connection error ${host}:${port}: ${error.message}`), {
+    code,
+    syscall: 'connect',
+    address: host,
+    port: Number(port),
+    cause: error
+  })
 }

@@ -139,9 +139,9 @@ function call(handler: AnyHandler, target: EventTarget, event: Event): void {
   try {
     // The handler was registered for events of this type.
     const listener = handler as EventHandler<Event>
-    const result: unknown =
-      typeof listener === 'function' ? listener.call(target, event) : listener.handleEvent(event)
-    if (result instanceof Promise) result.catch(uncaught)
+    // A promise that is rejected is an unhandled rejection, as with the event target of the stock streams.
+    if (typeof listener === 'function') listener.call(target, event)
+    else listener.handleEvent(event)
   } catch (err) {
     uncaught(err)
   }

@@ -36,7 +36,10 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
   #hasBegun = false
   /** The bound address, with its port; kept while the listener is paused. */
   #address: string | undefined
+  /** The name that was to be listened on, which is announced. */
+  #name: string | undefined
   #isResuming = false
+  #unbinding: Promise<void> = Promise.resolve()
 
   constructor(init: NativeListenerInit) {
     super()
@@ -53,6 +56,7 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
     try {
       const [first] = await socketAddresses(place)
       if (first === undefined) throw new InvalidParametersError(`${address} has no address`)
+      if (place.isName) this.#name = `${address}`
       await this.#bind(first)
     } catch (err) {
       this.#hasBegun = false
@@ -63,6 +67,8 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
 
   async #bind(address: string): Promise<void> {
     const { host, log } = this.#init
+    // The port may still be that of the pause.
+    await this.#unbinding
     const { result } = host.engine.command(host.node, (request) =>
       host.node.listen(request, address, false)
     )
@@ -96,7 +102,9 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
     })
     const { closeServer } = options
     if (closeServer !== undefined && this.#connections.size >= closeServer.closeAbove) {
-      this.#unbind().catch((err) => this.#init.log.error('could not stop listening - %e', err))
+      this.#unbinding = this.#unbind().catch((err) =>
+        this.#init.log.error('could not stop listening - %e', err)
+      )
     }
   }
 
@@ -134,6 +142,9 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
 
   getAddrs(): Multiaddr[] {
     if (this.#address === undefined) return []
+    if (this.#name !== undefined) {
+      return [multiaddr(this.#name.replace(/[^/]+$/, this.#address.split('/').at(-1) ?? ''))]
+    }
     return expandWildcards([this.#address]).map((address) => multiaddr(address))
   }
 

@@ -9,8 +9,7 @@ import type {
   StreamMuxerStatus,
   StreamOptions
 } from '@libp2p/interface'
-import { MuxerClosedError } from '@libp2p/interface'
-import { abortable } from '../base/abort.ts'
+import { MuxerClosedError, TooManyOutboundProtocolStreamsError } from '@libp2p/interface'
 import type { MuxerProtocol } from '../constants.ts'
 import { ERROR_CODES, UnsupportedProtocolError } from '../errors.ts'
 import { connectionCounters, connectionFigures } from '../native/counters.ts'
@@ -18,6 +17,8 @@ import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import type { ConnectionHandle, StreamHandle } from '../native/handles.ts'
 import { endError, nativeError } from '../native/native-error.ts'
 import { HANDLE_PENDING } from '../native/record.ts'
+import { abortable } from './abortable.ts'
+import { systemError } from './errors.ts'
 import { Events } from './events.ts'
 import { NativeStream, type StreamOwner } from './stream.ts'
 
@@ -312,7 +313,9 @@ export class NativeMuxer
     this.#hasEnded = true
     this.status = 'closed'
     const isOrderly = code === 0 || code === ERROR_CODES.ERR_CONNECTION_ENDED
-    const error = isOrderly ? undefined : endError(code, flags, { closeCode: wireCode })
+    const error = isOrderly
+      ? undefined
+      : systemError(endError(code, flags, { closeCode: wireCode }), undefined)
     this.#end = { error }
     this.#tellEnd()
     this.engine.release()
@@ -329,7 +332,10 @@ export class NativeMuxer
 
 function openError(code: number): Error {
   const isOver = code === ERROR_CODES.ERR_CONNECTION_CLOSED || code === ERROR_CODES.ERR_MUXER_CLOSED
-  return isOver ? new MuxerClosedError() : nativeError(code)
+  if (isOver) return new MuxerClosedError()
+  return code === ERROR_CODES.ERR_STREAM_LIMIT
+    ? new TooManyOutboundProtocolStreamsError('max outbound streams exceeded')
+    : nativeError(code)
 }
 
 function unsupported(protocols: readonly string[]): Error {

@@ -66,6 +66,8 @@ export class NativeHost implements NodeSink, MuxerHost {
       {
         privateKey: privateKeyBytes(options.privateKey),
         security: [...options.security],
+        // As the streams of libp2p have it: what has arrived is delivered before a reset.
+        keepUnread: true,
         limits: {
           ...plainLimits(limits),
           ...nativeTimeouts({ ...CONNECTION_DEFAULTS, ...options.timeouts })

@@ -9,12 +9,13 @@ import type {
   Upgrader
 } from '@libp2p/interface'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { abortable, aborted, onceAborted } from '../base/abort.ts'
+import { aborted, onceAborted } from '../base/abort.ts'
 import { CONNECTION_DEFAULTS } from '../connection/config.ts'
 import type { SecurityProtocol } from '../constants.ts'
 import { loadPeerIds, publicKeyOf } from '../identity/load.ts'
 import type { NativeGateQuestion } from '../native/addon.ts'
 import type { ConnectionHandle } from '../native/handles.ts'
+import { abortable } from './abortable.ts'
 import { socketAddresses, type TcpPlace } from './addresses.ts'
 import type { Components } from './components.ts'
 import { NativeConnection, type Secured } from './connection.ts'
@@ -121,7 +122,7 @@ export class NativeTcp implements Carrier {
     try {
       await result
     } catch (err) {
-      throw signal.aborted ? aborted(signal) : connectError(err)
+      throw signal.aborted ? aborted(signal) : connectError(err, addresses)
     } finally {
       release()
     }

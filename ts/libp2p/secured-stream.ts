@@ -10,13 +10,13 @@ import type {
 import { ConnectionClosedError } from '@libp2p/interface'
 import { AbstractMessageStream, type SendResult } from '@libp2p/utils'
 import type { Uint8ArrayList } from 'uint8arraylist'
-import { abortable } from '../base/abort.ts'
 import type { SecurityName } from '../constants.ts'
 import { privateKeyBytes } from '../identity/keys.ts'
 import { loadPeerIds, publicKeyOf } from '../identity/load.ts'
 import type { NativeMuxerSession, NativeSecureSession, SessionFacts } from '../native/addon.ts'
 import { thrownByNative } from '../native/command-error.ts'
 import { native } from '../native/environment.ts'
+import { abortable } from './abortable.ts'
 import { asBuffer } from './buffers.ts'
 import type { Components } from './components.ts'
 import { asError } from './errors.ts'
@@ -46,7 +46,7 @@ export async function secureStream(
   })
   const handshake = new Handshake(stream, session)
   try {
-    const facts = await abortable(handshake.done, signal ?? undefined)
+    const facts = await abortable(handshake.done, signal)
     const streamMuxer = facts.muxer === undefined ? undefined : muxers.get(facts.muxer)
     return {
       connection: new SecuredStream(stream, session),

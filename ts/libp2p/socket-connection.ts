@@ -4,7 +4,7 @@ import { type AbortOptions, type Logger, TimeoutError } from '@libp2p/interface'
 import { AbstractMultiaddrConnection, type SendResult } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Uint8ArrayList } from 'uint8arraylist'
-import { aborted, onceAborted } from '../base/abort.ts'
+import { abortable } from './abortable.ts'
 
 /** Silence after which a connection is given up, as in @libp2p/tcp. */
 const INACTIVITY_MS = 120_000
@@ -65,14 +65,10 @@ export class SocketConnection extends AbstractMultiaddrConnection {
   sendClose(options?: AbortOptions): Promise<void> {
     const socket = this.#socket
     if (socket.destroyed) return Promise.resolve()
-    const signal = options?.signal ?? undefined
-    return new Promise((resolve, reject) => {
-      const release = onceAborted(signal, () => reject(aborted(signal)))
-      socket.once('close', () => {
-        release()
-        resolve()
-      })
-      socket.destroySoon()
+    const closed = new Promise<void>((resolve) => {
+      socket.once('close', () => resolve())
     })
+    socket.destroySoon()
+    return abortable(closed, options?.signal)
   }
 }

@@ -24,16 +24,16 @@ import {
   StreamResetEvent,
   StreamStateError
 } from '@libp2p/interface'
-import { Uint8ArrayList } from 'uint8arraylist'
-import { abortable } from '../base/abort.ts'
+import { isUint8ArrayList, Uint8ArrayList } from 'uint8arraylist'
 import { CHUNK_BYTES_MAX, SCRATCH_BYTES } from '../base/bytes.ts'
 import { StreamErrorCode } from '../constants.ts'
-import { ERROR_CODES, StreamClosedError } from '../errors.ts'
+import { ERROR_CODES, InvalidParametersError, StreamClosedError } from '../errors.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
 import type { StreamHandle } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
 import { Order } from '../native/outbox.ts'
 import { FLAG_CONNECTION_LOST } from '../native/record.ts'
+import { abortable } from './abortable.ts'
 import { trimmed } from './buffers.ts'
 import { drained } from './drained.ts'
 import { Events, OwnMessageEvent } from './events.ts'
@@ -168,6 +168,9 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
     if (this.writeStatus !== 'writable') {
       throw new StreamStateError(`Cannot write to a stream that is ${this.writeStatus}`)
     }
+    if (!(data instanceof Uint8Array || isUint8ArrayList(data))) {
+      throw new InvalidParametersError('expected data to be a Uint8Array or a Uint8ArrayList')
+    }
     if (this.writeBuffer.byteLength > 0) this.writeBuffer.append(data)
     else if (data instanceof Uint8Array) this.#submit(data)
     else for (const chunk of data) this.#submit(chunk)
@@ -240,7 +243,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
         })
       }
     }
-    if (this.#closing !== undefined) await abortable(this.#closing, options?.signal ?? undefined)
+    if (this.#closing !== undefined) await abortable(this.#closing, options?.signal)
   }
 
   #finish(): void {
@@ -440,7 +443,9 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
     if (this.#isOver) return
     if (this.#isLive) {
       const { hot, outbox } = this.#owner.engine
-      hot.reset(this.handle, StreamErrorCode.NoError)
+      // What was sent goes first, as far as there is credit.
+      outbox.submit()
+      hot.resetBehind(this.handle, StreamErrorCode.NoError)
       outbox.flushSoon()
     }
     this.#aborted(err)
@@ -486,6 +491,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
   }
 
   onReset(_wireCode: number, code: number, flags: number): void {
+    if (code === 0) this.#receiveLeft()
     if (this.#isOver) return
     if (code === ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL) this.#owner.protocolRefused(this.protocol)
     if (code !== 0) this.#aborted(nativeError(code))
@@ -493,6 +499,17 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
     else {
       this.status = 'reset'
       this.#ended(new StreamResetEvent(new StreamResetError()))
+    }
+  }
+
+  /** Receives what had arrived before a reset or the loss of the connection, as far as there is room for it. */
+  #receiveLeft(): void {
+    const { hot, scratch } = this.#owner.engine
+    const room = this.maxReadBufferLength - SCRATCH_BYTES
+    while (!this.#isOver && this.remoteWriteStatus !== 'closed' && this.readBufferLength <= room) {
+      const length = hot.readLeft(this.handle, scratch)
+      if (length <= 0) return
+      this.#received(Buffer.from(scratch.subarray(0, length)))
     }
   }
 

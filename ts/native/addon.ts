@@ -19,6 +19,7 @@ export interface HotCalls {
   drain(records: Uint32Array): number
   open(connection: ConnectionHandle, protocols: Uint32Array, isLazy: boolean): number
   read(stream: StreamHandle, into: Uint8Array): number
+  readLeft(stream: StreamHandle, into: Uint8Array): number
   readMessages(stream: StreamHandle, into: Uint8Array, lengths: Uint32Array): number
   frame(stream: StreamHandle, framing: number, maxMessageBytes: number): number
   write(stream: StreamHandle, bytes: Uint8Array): number
@@ -28,6 +29,7 @@ export interface HotCalls {
   discard(stream: StreamHandle): number
   remove(stream: StreamHandle): number
   reset(stream: StreamHandle, code: number): number
+  resetBehind(stream: StreamHandle, code: number): number
   setState(stream: StreamHandle, state: number): number
   openForeign(direction: number): number
   feed(stream: StreamHandle, bytes: Uint8Array): number
@@ -183,6 +185,7 @@ export interface NativeNodeOptions {
   muxers?: string[]
   ioThreads?: number
   busyPollUs?: number
+  keepUnread?: boolean
   limits?: NativeLimits
   resources?: NativeResourceConfig
   dns?: NativeDnsOptions

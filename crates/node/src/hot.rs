@@ -25,6 +25,7 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"drain", drain),
     (c"open", open),
     (c"read", read),
+    (c"readLeft", read_left),
     (c"readMessages", read_messages),
     (c"frame", frame),
     (c"write", write),
@@ -34,6 +35,7 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"discard", discard),
     (c"remove", remove),
     (c"reset", reset),
+    (c"resetBehind", reset_behind),
     (c"setState", set_state),
     (c"openForeign", open_foreign),
     (c"feed", feed),
@@ -140,6 +142,11 @@ hot!(read, call => {
     Ok(count(call.environment().read(call.number(0)?, into)?))
 });
 
+hot!(read_left, call => {
+    let into = call.elements::<u8>(1)?;
+    Ok(count(call.environment().read_left(call.number(0)?, into)?))
+});
+
 hot!(read_messages, call => {
     let (into, lengths) = call.distinct::<u8, u32>(1, 2)?;
     match call.environment().read_messages(call.number(0)?, into, lengths) {
@@ -223,6 +230,11 @@ hot!(remove, call => {
 hot!(reset, call => {
     let (stream, code) = (call.number(0)?, call.number(1)?);
     Ok(state(call.environment().change(stream, |slot| Ok(slot.reset(code)))?))
+});
+
+hot!(reset_behind, call => {
+    let (stream, code) = (call.number(0)?, call.number(1)?);
+    Ok(state(call.environment().change(stream, |slot| Ok(slot.reset_behind(code)))?))
 });
 
 hot!(set_state, call => {

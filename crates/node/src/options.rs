@@ -51,6 +51,8 @@ pub struct NodeOptions {
     pub io_threads: Option<f64>,
     /// Microseconds for which the event loop may poll after an event of a connection, up to 1,000.
     pub busy_poll_us: Option<f64>,
+    /// Whether `readLeft` has what was unread when a stream ended. Defaults to no.
+    pub keep_unread: Option<bool>,
     /// Timeouts and bounds of each connection.
     pub limits: Option<NodeLimits>,
     /// Resource limits.
@@ -162,6 +164,7 @@ impl NodeOptions {
             io_threads: io_threads.map(|count| count as usize),
             limits: Limits {
                 busy_poll: busy_poll(options.busy_poll_us)?,
+                keep_unread: options.keep_unread.unwrap_or_default(),
                 ..limits(&options.limits.unwrap_or_default())?
             },
             resources: options
@@ -265,6 +268,7 @@ macro_rules! limits {
                 $($field: given.$option.map_or(Ok(default.$field), Bound::from_number)?,)*
                 linger_timeout: default.linger_timeout,
                 busy_poll: default.busy_poll,
+                keep_unread: default.keep_unread,
             })
         }
 

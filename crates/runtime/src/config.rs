@@ -56,6 +56,10 @@ pub struct Limits {
     /// Maximum duration of an event loop's busy polling after an event of a connection. Zero
     /// disables it.
     pub busy_poll: Duration,
+    /// Whether [`read_left`](crate::Environment::read_left) has what was unread when a stream ended.
+    /// It counts as held by the connection until that end has been drained. Otherwise it is
+    /// dropped at once.
+    pub keep_unread: bool,
 }
 
 impl Default for Limits {
@@ -73,6 +77,7 @@ impl Default for Limits {
             // Longer than a process on the same machine takes to answer when its event loop sleeps,
             // and a tenth of the shortest timer.
             busy_poll: Duration::from_micros(100),
+            keep_unread: false,
         }
     }
 }

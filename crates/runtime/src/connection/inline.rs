@@ -40,6 +40,11 @@ impl Connection {
         self.limits.busy_poll
     }
 
+    /// Whether streams keep what was unread at their end.
+    pub(crate) fn keeps_unread(&self) -> bool {
+        self.limits.keep_unread
+    }
+
     /// Reads the socket of a connection on the event loop if the lock is free; otherwise its driver
     /// does. Never blocks.
     pub(crate) fn read_inline(self: &Arc<Self>, scratch: &mut Scratch, may_stay: bool) {

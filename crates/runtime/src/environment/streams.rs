@@ -62,6 +62,16 @@ impl Environment {
         Ok(count)
     }
 
+    /// Reads what the end of a stream has left unread.
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`] once that end has been drained.
+    pub fn read_left(&self, stream: u32, into: &mut [u8]) -> Result<usize, CallError> {
+        let count = self.stream(stream)?.read_left(into);
+        self.hub.stats.bytes_read.add(count as u64);
+        Ok(count)
+    }
+
     /// Announces the notifications of a read that failed: reading the end of a stream closes it.
     fn reported(&self, read: Result<usize, CallError>) -> Result<usize, CallError> {
         if read.is_err() {

@@ -38,6 +38,17 @@ impl StreamSlot {
         Ok(count)
     }
 
+    /// Copies bytes that had arrived before the remote's reset or the loss of the connection, which
+    /// [`StreamSlot::read`] refuses from then on. They are there until the end has been drained, if
+    /// the node [keeps](crate::Limits::keep_unread) them.
+    pub fn read_left(&self, into: &mut [u8]) -> usize {
+        let mut inner = self.lock();
+        let count = inner.read.copy_to(into, &self.carrier);
+        // Nobody is left to get credit.
+        inner.read.consume(count, &self.carrier);
+        count
+    }
+
     /// Arms the slot as an empty read does.
     pub fn arm(self: &Arc<Self>) {
         let mut inner = self.lock();
@@ -219,6 +230,16 @@ impl StreamSlot {
     ///
     /// After both halves were closed this is a no-op: bytes accepted before are still delivered.
     pub fn reset(self: &Arc<Self>, code: u32) -> State {
+        self.reset_with(code, false)
+    }
+
+    /// As [`StreamSlot::reset`], except that unsent bytes for which the remote has given credit are
+    /// sent before.
+    pub fn reset_behind(self: &Arc<Self>, code: u32) -> State {
+        self.reset_with(code, true)
+    }
+
+    fn reset_with(self: &Arc<Self>, code: u32, is_behind: bool) -> State {
         let mut inner = self.lock();
         if inner.state.check(Operation::Reset) == Verdict::NoOp || inner.notifications.is_finished()
         {
@@ -228,8 +249,13 @@ impl StreamSlot {
             code,
             remote: false,
         });
-        self.drop_pipes(&mut inner);
+        if is_behind {
+            inner.read.clear(&self.carrier);
+        } else {
+            self.drop_pipes(&mut inner);
+        }
         inner.commands.reset = Some(code);
+        inner.commands.reset_is_behind = is_behind;
         let state = inner.state.state();
         self.finish(&mut inner);
         self.send_later(inner);

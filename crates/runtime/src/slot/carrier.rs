@@ -68,6 +68,12 @@ impl Carrier {
         }
     }
 
+    /// Whether streams keep what was unread at their end.
+    pub(crate) fn keeps_unread(&self) -> bool {
+        self.connection()
+            .is_some_and(|connection| connection.keeps_unread())
+    }
+
     pub(crate) fn add_held(&self, bytes: usize) {
         if let Self::Connection(connection) = self {
             connection.add_held(bytes);

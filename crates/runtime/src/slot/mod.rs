@@ -100,6 +100,8 @@ struct Commands {
     /// Acknowledge the inbound stream, which JavaScript has been notified of.
     accept: bool,
     reset: Option<u32>,
+    /// The reset follows the bytes written before, as far as there is credit for them.
+    reset_is_behind: bool,
     discard: bool,
     /// JavaScript's answer to a protocol query.
     answer: Option<Answer<Handler>>,

@@ -10,7 +10,7 @@ use crate::resources::StreamScope;
 use crate::sync::{Arc, MutexGuard};
 
 use super::notifications::Pending;
-use super::{Inner, StreamSlot, Wire};
+use super::{Commands, Inner, StreamSlot, Wire};
 
 /// A stream locked by its connection: commands given meanwhile wait for the next turn.
 pub(crate) struct Turn<'a> {
@@ -100,9 +100,22 @@ impl<'a> Turn<'a> {
         self.inner.commands.answer.take()
     }
 
-    /// Takes the code of a pending reset.
+    /// Returns whether bytes written before a pending reset go first.
+    pub(crate) fn has_bytes_before_reset(&self) -> bool {
+        let Commands {
+            reset,
+            reset_is_behind,
+            ..
+        } = self.inner.commands;
+        reset.is_some() && reset_is_behind && self.held() > 0
+    }
+
+    /// Takes the code of a pending reset, and drops what is unsent.
     pub(crate) fn take_reset(&mut self) -> Option<u32> {
-        self.inner.commands.reset.take()
+        let code = self.inner.commands.reset.take()?;
+        let Self { slot, inner } = self;
+        inner.write.cut(&slot.carrier);
+        Some(code)
     }
 
     /// Returns whether the inbound stream was accepted since the last turn.

@@ -55,7 +55,7 @@ impl StreamSlot {
     /// Handles the remote's RST or the end of the connection.
     ///
     /// If the FIN came first, unread bytes stay readable, followed by the end: only `closed` is
-    /// notified.
+    /// notified. Otherwise they are dropped, or left to [`StreamSlot::read_left`].
     pub(crate) fn end(self: &Arc<Self>, report: ResetReport) {
         let mut inner = self.lock();
         if matches!(inner.wire, Wire::Open(_)) {
@@ -114,7 +114,10 @@ impl StreamSlot {
                 unread: !inner.read.is_empty(),
                 ..report
             });
-            self.drop_pipes(inner);
+            if !self.carrier.keeps_unread() {
+                inner.read.clear(&self.carrier);
+            }
+            inner.write.cut(&self.carrier);
             self.notify(inner, Pending::RESET);
         }
         self.finish(inner);

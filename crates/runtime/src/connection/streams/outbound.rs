@@ -118,6 +118,11 @@ impl Streams {
             // be lost.
             turn = slot.turn();
         }
+        if turn.has_bytes_before_reset()
+            && matches!(send_bytes(link, connection, key, &mut turn), Served::More)
+        {
+            return Served::More;
+        }
         if let Some(code) = turn.take_reset() {
             turn.leave_ring();
             drop(turn);
