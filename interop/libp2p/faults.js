@@ -408,6 +408,7 @@ pairs(
   }
 )
 
+/** A proxy whose connections can be cut. */
 async function startProxy(target) {
   const sockets = new Set()
   const server = createServer((near) => {

@@ -10,6 +10,11 @@ import { once } from './streams.js'
 
 afterEach(stopNodes)
 
+const CARRIERS = [
+  ['native', {}],
+  ['carried by JavaScript', { connectionEncrypters: [stockNoise()] }]
+]
+
 describe('admission', () => {
   it('a gater is asked once, before the handshake', async () => {
     const asked = []
@@ -67,7 +72,7 @@ describe('admission', () => {
     const connection = await dialer.dial(listener.getMultiaddrs())
     // Without a proposal.
     const stream = await connection.muxer.createStream()
-    expect(await once(stream, 'close')).to.have.property('error')
+    expect((await once(stream, 'close')).error).to.be.an('error')
     expect(connection.status).to.equal('open')
   })
 
@@ -123,8 +128,14 @@ describe('admission', () => {
     expect(error.cause).to.be.an('error')
   })
 
-  it('a name that is listened on is announced', async () => {
+  for (const [title, options] of CARRIERS) {
+    it(`a name that is listened on is announced, with connections that are ${title}`, () =>
+      announcesNames(options))
+  }
+
+  async function announcesNames(options) {
     const listener = await startNode('ours', {
+      ...options,
       addresses: { listen: ['/dns4/localhost/tcp/0'] },
       services: { ping: ping() }
     })
@@ -132,7 +143,7 @@ describe('admission', () => {
     expect(`${address}`).to.match(/^\/dns4\/localhost\/tcp\/[1-9]\d*\/p2p\//)
     const dialer = await startNode('ours', { services: { ping: ping() } })
     expect(await dialer.services.ping.ping(address)).to.be.at.least(0)
-  })
+  }
 })
 
 describe('a node', () => {
@@ -147,10 +158,7 @@ describe('a node', () => {
     }
   })
 
-  for (const [title, options] of [
-    ['native', {}],
-    ['carried by JavaScript', { connectionEncrypters: [stockNoise()] }]
-  ]) {
+  for (const [title, options] of CARRIERS) {
     it(`with connections that are ${title} does not listen once its listener is closed`, () =>
       closesListeners(options))
   }
@@ -165,6 +173,8 @@ describe('a node', () => {
     await listener.close()
     expect(await listening).to.be.an('error')
     expect(listener.getAddrs()).to.deep.equal([])
+    const late = await listener.listen(multiaddr('/ip4/127.0.0.1/tcp/0')).catch((err) => err)
+    expect(late.name).to.equal('ConnectionClosedError')
     const again = transport.createListener({ upgrader })
     await again.listen(multiaddr('/ip4/127.0.0.1/tcp/0'))
     expect(again.getAddrs()).to.have.lengthOf(1)

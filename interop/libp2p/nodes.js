@@ -86,5 +86,3 @@ export function portOf(node) {
   const [address] = node.getMultiaddrs()
   return Number(address.getComponents().find(({ name }) => name === 'tcp').value)
 }
-
-/** A proxy whose connections can be cut. */

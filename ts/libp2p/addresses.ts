@@ -1,5 +1,5 @@
 /** Addresses of TCP, as a transport of libp2p gets them. */
-import { CODE_P2P, type Multiaddr } from '@multiformats/multiaddr'
+import { CODE_P2P, type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 
 /** Where a TCP address leads. */
 export interface TcpPlace {
@@ -40,6 +40,11 @@ export function tcpPlace(address: Multiaddr): TcpPlace | undefined {
 export function socketAddress(family: number, host: string, port: number, zone?: string): string {
   const prefix = zone === undefined ? '' : `/ip6zone/${zone}`
   return `${prefix}/ip${family}/${host}/tcp/${port}`
+}
+
+/** Returns an address of TCP with another port. */
+export function withPort(address: Multiaddr, port: number | string): Multiaddr {
+  return multiaddr(`${address}`.replace(/\/tcp\/\d+/, `/tcp/${port}`))
 }
 
 /**

@@ -31,7 +31,7 @@ export function asError(err: unknown): Error {
 export function connectError(err: unknown, addresses: readonly string[] = []): Error {
   if (!(err instanceof CommandError)) return asError(err)
   const attempt = err.result.attempts?.at(-1)
-  if (attempt === undefined) return systemError(err.plain(), undefined)
+  if (attempt === undefined) return systemError(err.plain())
   const error = nativeError(attempt.code, attempt.detail)
   if (error instanceof AbortError || error instanceof UnexpectedPeerError) return error
   const name = UPGRADE_ERRORS[attempt.stage]
@@ -40,7 +40,7 @@ export function connectError(err: unknown, addresses: readonly string[] = []): E
 }
 
 /** Returns an error of a socket as Node.js has it, if the system has a name for it. */
-export function systemError(error: Error, address: string | undefined): Error {
+export function systemError(error: Error, address?: string): Error {
   const code = SYSTEM_CODES[(error as { code?: string }).code ?? '']
   if (code === undefined) return error
   if (address === undefined) return Object.assign(new Error(error.message), { code, cause: error })

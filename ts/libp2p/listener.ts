@@ -12,7 +12,7 @@ import { InvalidParametersError } from '../errors.ts'
 import { expandWildcards } from '../identity/interfaces.ts'
 import type { NativeGateQuestion } from '../native/addon.ts'
 import type { ListenerId } from '../native/handles.ts'
-import { socketAddresses, tcpPlace } from './addresses.ts'
+import { socketAddresses, tcpPlace, withPort } from './addresses.ts'
 import type { NativeConnection } from './connection.ts'
 import { connectError } from './errors.ts'
 import type { NativeHost } from './native-host.ts'
@@ -37,7 +37,7 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
   /** The bound address, with its port; kept while the listener is paused. */
   #address: string | undefined
   /** The name that was to be listened on, which is announced. */
-  #name: string | undefined
+  #name: Multiaddr | undefined
   #isResuming = false
   #unbinding: Promise<void> = Promise.resolve()
 
@@ -47,6 +47,7 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
   }
 
   async listen(address: Multiaddr): Promise<void> {
+    this.#closing.signal.throwIfAborted()
     if (this.#hasBegun) throw new AlreadyStartedError('server is already listening')
     const place = tcpPlace(address)
     if (place === undefined) {
@@ -56,7 +57,7 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
     try {
       const [first] = await socketAddresses(place)
       if (first === undefined) throw new InvalidParametersError(`${address} has no address`)
-      if (place.isName) this.#name = `${address}`
+      this.#name = place.isName ? address : undefined
       await this.#bind(first)
     } catch (err) {
       this.#hasBegun = false
@@ -80,10 +81,9 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
     host.engine.retain()
     host.adoptListener(this.#id, (question) => this.#accepted(question))
     host.engine.adoptListener(this.#id, () => {})
-    if (this.#closing.signal.aborted) {
-      await this.#unbind()
-      throw new ConnectionClosedError('the listener was closed')
-    }
+    const { signal } = this.#closing
+    if (signal.aborted) await this.#unbind()
+    signal.throwIfAborted()
     this.#address = bound.addresses?.[0] ?? address
     log('listening on %s', this.#address)
   }
@@ -143,7 +143,7 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
   getAddrs(): Multiaddr[] {
     if (this.#address === undefined) return []
     if (this.#name !== undefined) {
-      return [multiaddr(this.#name.replace(/[^/]+$/, this.#address.split('/').at(-1) ?? ''))]
+      return [withPort(this.#name, this.#address.split('/').at(-1) ?? '')]
     }
     return expandWildcards([this.#address]).map((address) => multiaddr(address))
   }
@@ -154,7 +154,7 @@ export class NativeListener extends TypedEventEmitter<ListenerEvents> implements
   async close(): Promise<void> {
     if (!this.#hasBegun || this.#closing.signal.aborted) return
     this.#address = undefined
-    this.#closing.abort()
+    this.#closing.abort(new ConnectionClosedError('the listener is closed'))
     await this.#unbind()
     for (const connection of [...this.#connections]) {
       connection.abort(new Error('the listener is closed'))

@@ -315,7 +315,7 @@ export class NativeMuxer
     const isOrderly = code === 0 || code === ERROR_CODES.ERR_CONNECTION_ENDED
     const error = isOrderly
       ? undefined
-      : systemError(endError(code, flags, { closeCode: wireCode }), undefined)
+      : systemError(endError(code, flags, { closeCode: wireCode }))
     this.#end = { error }
     this.#tellEnd()
     this.engine.release()

@@ -16,7 +16,7 @@ import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { aborted, onceAborted } from '../base/abort.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { expandWildcards } from '../identity/interfaces.ts'
-import { socketAddress, type TcpPlace, tcpPlace } from './addresses.ts'
+import { socketAddress, type TcpPlace, tcpPlace, withPort } from './addresses.ts'
 import type { Components } from './components.ts'
 import { asError } from './errors.ts'
 import { SocketConnection } from './socket-connection.ts'
@@ -99,6 +99,8 @@ class SocketListener extends TypedEventEmitter<ListenerEvents> implements Listen
   readonly #closing = new AbortController()
   #hasBegun = false
   #place: TcpPlace | undefined
+  /** The name that was to be listened on, which is announced. */
+  #name: Multiaddr | undefined
   #port = 0
 
   constructor(init: SocketListenerInit) {
@@ -111,6 +113,7 @@ class SocketListener extends TypedEventEmitter<ListenerEvents> implements Listen
   }
 
   async listen(address: Multiaddr): Promise<void> {
+    this.#closing.signal.throwIfAborted()
     if (this.#hasBegun) throw new AlreadyStartedError('server is already listening')
     const place = tcpPlace(address)
     if (place === undefined) {
@@ -125,6 +128,7 @@ class SocketListener extends TypedEventEmitter<ListenerEvents> implements Listen
       throw err
     }
     this.#place = place
+    this.#name = place.isName ? address : undefined
     // A TCP server that listens has one.
     this.#port = (this.#server.address() as AddressInfo).port
     this.#init.log('listening on %a', address)
@@ -196,6 +200,7 @@ class SocketListener extends TypedEventEmitter<ListenerEvents> implements Listen
 
   getAddrs(): Multiaddr[] {
     if (this.#place === undefined) return []
+    if (this.#name !== undefined) return [withPort(this.#name, this.#port)]
     const { family = 4, host, zone } = this.#place
     const address = socketAddress(family, host, this.#port, zone)
     return expandWildcards([address]).map((text) => multiaddr(text))

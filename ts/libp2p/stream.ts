@@ -443,8 +443,9 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
     if (this.#isOver) return
     if (this.#isLive) {
       const { hot, outbox } = this.#owner.engine
-      // What was sent goes first, as far as there is credit.
+      // What was sent goes first, as far as there is credit; the flush opens a stream that is new.
       outbox.submit()
+      hot.flush()
       hot.resetBehind(this.handle, StreamErrorCode.NoError)
       outbox.flushSoon()
     }

@@ -23,6 +23,9 @@ use self::opening::{
     abandoned_waiting_streams_are_freed, streams_opened_at_once_wait_for_a_busy_remote,
 };
 
+#[path = "reset_tests.rs"]
+mod resets;
+
 /// Unacknowledged outbound streams at which the next one waits.
 const UNACKED_MAX: u32 = 256;
 
@@ -502,59 +505,6 @@ fn a_stream_negotiated_and_then_reset_reports_both() {
         live.dialer.change(stream, |slot| Ok(slot.state())),
         Ok(State::Reset)
     );
-}
-
-#[test]
-fn what_was_unread_at_a_reset_is_left_if_the_node_keeps_it() {
-    for keep_unread in [true, false] {
-        let limits = Limits {
-            keep_unread,
-            ..Limits::default()
-        };
-        let mut live = Live::with(Limits::default(), limits);
-        let (dialed, accepted) = live.stream();
-        live.listener.drains = false;
-        live.dialer.write(dialed, &[1; 100]);
-        live.settle();
-        live.dialer.reset(dialed, 7);
-        live.settle();
-        let environment = &live.listener.environment;
-        let mut into = [0; 200];
-        let read = environment.read(accepted, &mut into);
-        assert_eq!(read, Err(CallError::Reset));
-        let left = environment.read_left(accepted, &mut into);
-        assert_eq!(left, Ok(if keep_unread { 100 } else { 0 }));
-        assert_eq!(environment.read_left(accepted, &mut into), Ok(0));
-    }
-}
-
-#[test]
-fn a_reset_follows_the_bytes_written_before_if_that_is_asked_for() {
-    for is_behind in [true, false] {
-        let limits = Limits {
-            keep_unread: true,
-            ..Limits::default()
-        };
-        let mut live = Live::with(Limits::default(), limits);
-        let (dialed, accepted) = live.stream();
-        live.listener.drains = false;
-        live.dialer.write(dialed, &[1; 200_000]);
-        let state = live.dialer.change(dialed, |slot| {
-            Ok(if is_behind {
-                slot.reset_behind(7)
-            } else {
-                slot.reset(7)
-            })
-        });
-        assert_eq!(state, Ok(State::Reset));
-        live.settle();
-        let mut into = vec![0; 300_000];
-        let environment = &live.listener.environment;
-        assert_eq!(environment.read(accepted, &mut into), Err(CallError::Reset));
-        let left = environment.read_left(accepted, &mut into);
-        assert_eq!(left, Ok(if is_behind { 200_000 } else { 0 }));
-        assert_eq!(live.dialer.connection.unsealed(), 0);
-    }
 }
 
 #[test]

@@ -40,9 +40,12 @@ impl StreamSlot {
 
     /// Copies bytes that had arrived before the remote's reset or the loss of the connection, which
     /// [`StreamSlot::read`] refuses from then on. They are there until the end has been drained, if
-    /// the node [keeps](crate::Limits::keep_unread) them.
+    /// the node [keeps](crate::Limits::keep_unread) them; none before that end.
     pub fn read_left(&self, into: &mut [u8]) -> usize {
         let mut inner = self.lock();
+        if !inner.notifications.is_finished() {
+            return 0;
+        }
         let count = inner.read.copy_to(into, &self.carrier);
         // Nobody is left to get credit.
         inner.read.consume(count, &self.carrier);
@@ -234,7 +237,7 @@ impl StreamSlot {
     }
 
     /// As [`StreamSlot::reset`], except that unsent bytes for which the remote has given credit are
-    /// sent before.
+    /// sent before, if the stream is open on the wire.
     pub fn reset_behind(self: &Arc<Self>, code: u32) -> State {
         self.reset_with(code, true)
     }
@@ -249,6 +252,8 @@ impl StreamSlot {
             code,
             remote: false,
         });
+        // One that waits to be opened would hold its bytes for as long as it waits.
+        let is_behind = is_behind && inner.wire.key().is_some();
         if is_behind {
             inner.read.clear(&self.carrier);
         } else {
