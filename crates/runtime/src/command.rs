@@ -110,6 +110,12 @@ pub enum ConnectError {
     Internal,
 }
 
+impl From<std::io::Error> for ConnectError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error.into())
+    }
+}
+
 impl From<UpgradeError> for ConnectError {
     fn from(error: UpgradeError) -> Self {
         match error {

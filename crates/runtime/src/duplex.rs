@@ -11,7 +11,7 @@ use multiaddr::Multiaddr;
 
 use crate::attempts::{Attempt, AttemptProgress, Attempts};
 use crate::command::{CommandError, ConnectError, Outcome, Stage};
-use crate::connection::Direction;
+use crate::connection::{Direction, Layers};
 use crate::fed::FedPipe;
 use crate::gate::Asker;
 use crate::hub::Hub;
@@ -19,7 +19,7 @@ use crate::node::{Origin, Shared};
 use crate::resources::{ConnectionScope, Refusal, ScopeId};
 use crate::sync::{Arc, Mutex};
 use crate::threads::Seat;
-use crate::transport::RawConnection;
+use crate::transport::{Carrier, RawConnection};
 use crate::upgrade::{Purpose, Upgraded, upgrade};
 
 /// Parameters of an upgrade.
@@ -126,16 +126,12 @@ async fn connect(
     if let Some(peer) = duplex.peer.filter(|_| !has_peer) {
         scope.set_peer(peer).map_err(ConnectError::Refused)?;
     }
-    let raw = RawConnection {
-        pipe: Box::new(duplex.pipe),
-        local: duplex.local,
-        remote: duplex.remote,
-    };
+    let raw = RawConnection::over(duplex.pipe, duplex.local, duplex.remote);
     let (securities, agreement) = match duplex.stack {
         Stack::Secured(securities) => (securities, Agreement::Lazy),
         Stack::Agreed(security) => (Some(vec![security]), Agreement::Assumed),
         Stack::MuxerOnly => {
-            let upgraded = muxed_only(&shared.upgrade.identity);
+            let upgraded = muxed_only(&raw.carrier, &shared.upgrade.identity);
             // Streams are opened in the scopes of a peer.
             scope
                 .set_peer(upgraded.peer)
@@ -168,7 +164,7 @@ async fn connect(
     // Without a timeout: JavaScript, which carries the bytes, cancels the command.
     let upgrading = async {
         hooks.accept().await?;
-        upgrade(&*raw.pipe, &shared.upgrade, &purpose).await
+        upgrade(&raw.carrier, &shared.upgrade, &purpose).await
     };
     let upgraded = announcing(&shared.hub, upgrading).await?;
     Ok((raw, upgraded, scope))
@@ -182,15 +178,19 @@ const fn role_of(direction: Direction) -> Role {
 }
 
 /// Returns the result of an upgrade that negotiates nothing.
-fn muxed_only(identity: &Identity) -> Upgraded {
+fn muxed_only(carrier: &Carrier, identity: &Identity) -> Upgraded {
+    let Carrier::Pipe(pipe) = carrier;
     Upgraded {
-        channel: Channel::plain(),
+        layers: Layers::Muxed {
+            pipe: Arc::clone(pipe),
+            channel: Channel::plain(),
+            leftover: Vec::new(),
+            plaintext: Vec::new(),
+        },
         peer: *identity.peer_id(),
         key: identity.keypair().public().clone(),
         security: None,
         early_muxer: false,
-        leftover: Vec::new(),
-        plaintext: Vec::new(),
         security_time: Duration::ZERO,
         muxer_time: Duration::ZERO,
     }
@@ -200,8 +200,8 @@ fn muxed_only(identity: &Identity) -> Upgraded {
 fn open_scope(shared: &Shared, duplex: &DuplexRequest) -> Result<ConnectionScope, Refusal> {
     let resources = &shared.resources;
     match (duplex.direction, duplex.endpoint) {
-        (Direction::Inbound, Some(host)) => resources.accept(host, 0, shared.epoch().elapsed()),
-        (direction, endpoint) => resources.open(direction, endpoint, 0),
+        (Direction::Inbound, host) => resources.accept(host, 0, shared.epoch().elapsed()),
+        (Direction::Outbound, host) => resources.dial(host, 0),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::node::{Origin, Shared};
 use crate::resources::ConnectionScope;
 use crate::sync::{Arc, Mutex};
 use crate::threads::Seat;
-use crate::transport::{Arrival, Endpoint, Listener};
+use crate::transport::{Arrival, Endpoint, Listener, RawConnection};
 use crate::upgrade::{Purpose, farewell, upgrade};
 
 /// Pause after an accept that failed for lack of descriptors or memory, so that the loop does not
@@ -42,7 +42,7 @@ pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr, shares_port: boo
         Err(error) => return Outcome::Failed(error.into()),
     };
     let bound = endpoint
-        .listen(shares_port)
+        .listen(&shared.transports, shares_port)
         .and_then(|listener| listener.local_address().map(|address| (listener, address)));
     let (listener, address) = match bound {
         Ok(bound) => bound,
@@ -165,7 +165,7 @@ fn admit(shared: &Arc<Shared>, arrival: Arrival, listener: u32) {
     if shared.is_closing() {
         return;
     }
-    if let Some(rule) = shared.gate.rule_of(Some(arrival.host())) {
+    if let Some(rule) = shared.gate.rule_of(arrival.host()) {
         shared.hub.stats.admissions_refused.add(1);
         return shared.report(Fact::ConnectionGated(rule), || {
             Some(arrival.remote_address())
@@ -220,9 +220,8 @@ async fn accept(
     scope: ConnectionScope,
     seat: Seat,
 ) -> Result<(), (Stage, ConnectError)> {
-    let raw = arrival
-        .register()
-        .map_err(|error| (Stage::Connect, ConnectError::Io(error.into())))?;
+    let deadline = tokio::time::Instant::now() + shared.limits.inbound_upgrade_timeout;
+    let raw = open(arrival, shared, deadline).await?;
     let stage = Mutex::new(Stage::Connect);
     let hooks = Asker {
         questions: shared.gate.questions(),
@@ -247,7 +246,7 @@ async fn accept(
     let started = Instant::now();
     let upgrading = async {
         command = hooks.accept().await?;
-        let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
+        let upgrading = upgrade(&raw.carrier, &shared.upgrade, &purpose);
         match &mut command {
             Some(command) => tokio::select! {
                 upgraded = upgrading => upgraded.map(Some),
@@ -256,7 +255,7 @@ async fn accept(
             None => upgrading.await.map(Some),
         }
     };
-    let outcome = tokio::time::timeout(shared.limits.inbound_upgrade_timeout, upgrading)
+    let outcome = tokio::time::timeout_at(deadline, upgrading)
         .await
         .unwrap_or(Err(ConnectError::Timeout));
     let stage = *stage.lock();
@@ -270,7 +269,7 @@ async fn accept(
             }
             // The remote has received bytes, and is to read their end.
             if matches!(error, ConnectError::Gated(_)) && stage != Stage::Connect {
-                farewell(&*raw.pipe).await;
+                farewell(&raw.carrier).await;
             }
             return Err((stage, error));
         }
@@ -290,6 +289,18 @@ async fn accept(
         command.end(Outcome::Dialled(connection));
     }
     Ok(())
+}
+
+/// Opens an accepted connection until the deadline.
+async fn open(
+    arrival: Arrival,
+    shared: &Shared,
+    deadline: tokio::time::Instant,
+) -> Result<RawConnection, (Stage, ConnectError)> {
+    tokio::time::timeout_at(deadline, arrival.open(&shared.transports))
+        .await
+        .unwrap_or(Err(ConnectError::Timeout))
+        .map_err(|error| (Stage::Connect, error))
 }
 
 /// Returns the outcome of the command of an upgrade that failed.

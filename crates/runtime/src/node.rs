@@ -28,7 +28,7 @@ use crate::resolve::{DnsOptions, Names, RecordKind};
 use crate::resources::{ConnectionScope, ResourceOptions, Resources};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::threads::{IoThreads, Seat, default_count, join};
-use crate::transport::RawConnection;
+use crate::transport::{RawConnection, Transports};
 use crate::upgrade::{UpgradeConfig, Upgraded};
 
 /// Options of a node.
@@ -61,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Arc<Limits>,
     pub(crate) resources: Arc<Resources>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) transports: Transports,
     names: Names,
     pub(crate) threads: Mutex<IoThreads>,
     pub(crate) listeners: Mutex<HashMap<u32, Accepting>>,
@@ -135,6 +136,7 @@ impl Node {
             limits: Arc::new(options.limits),
             resources: Resources::new(options.resources),
             gate: options.gate,
+            transports: Transports::default(),
             names: Names::new(options.dns),
             threads: Mutex::new(IoThreads::start(count)?),
             listeners: Mutex::default(),
@@ -501,10 +503,7 @@ impl Shared {
         let connection = Connection::new(Parts {
             hub: Arc::clone(&self.hub),
             facts,
-            pipe: raw.pipe,
-            channel: upgraded.channel,
-            leftover: upgraded.leftover,
-            plaintext: upgraded.plaintext,
+            layers: upgraded.layers,
             handlers: Arc::clone(&self.handlers),
             limits: Arc::clone(&self.limits),
             epoch: self.epoch,

@@ -12,10 +12,12 @@ use ferroswarm_secure::{
 };
 
 use crate::command::{ConnectError, Stage};
+use crate::connection::Layers;
 use crate::gate::{Asker, Hook};
 use crate::pipe::BytePipe;
 use crate::resources::Refusal;
 use crate::sync::{Arc, Mutex};
+use crate::transport::Carrier;
 
 /// Upgrade settings, shared by all connections of a node.
 pub(crate) struct UpgradeConfig {
@@ -45,16 +47,12 @@ pub(crate) struct Purpose<'a> {
 
 /// Result of an upgrade.
 pub(crate) struct Upgraded {
-    pub(crate) channel: Channel,
+    pub(crate) layers: Layers,
     pub(crate) peer: PeerId,
     pub(crate) key: PublicKey,
     /// `None` for a connection that secures nothing.
     pub(crate) security: Option<Security>,
     pub(crate) early_muxer: bool,
-    /// Bytes after the handshake, as read from the pipe.
-    pub(crate) leftover: Vec<u8>,
-    /// Bytes after the muxer's negotiation, already opened.
-    pub(crate) plaintext: Vec<u8>,
     pub(crate) security_time: Duration,
     pub(crate) muxer_time: Duration,
 }
@@ -70,13 +68,23 @@ const FOREIGN: [(&[u8], &str); 3] = [
     (&[21, 3], "TLS without multistream-select"),
 ];
 
-/// Upgrades the connection over `pipe`; the purpose's stage is the current one, or that of the
+/// Upgrades the connection over `carrier`; the purpose's stage is the current one, or that of the
 /// failure.
 ///
 /// # Errors
 /// The cause of the failure.
 pub(crate) async fn upgrade(
-    pipe: &dyn BytePipe,
+    carrier: &Carrier,
+    config: &UpgradeConfig,
+    purpose: &Purpose<'_>,
+) -> Result<Upgraded, ConnectError> {
+    match carrier {
+        Carrier::Pipe(pipe) => upgrade_pipe(pipe, config, purpose).await,
+    }
+}
+
+async fn upgrade_pipe(
+    pipe: &Arc<dyn BytePipe>,
     config: &UpgradeConfig,
     purpose: &Purpose<'_>,
 ) -> Result<Upgraded, ConnectError> {
@@ -95,7 +103,7 @@ pub(crate) async fn upgrade(
         },
     })?;
     let mut wire = Wire {
-        pipe,
+        pipe: &**pipe,
         input: Vec::new(),
         output: Vec::new(),
     };
@@ -130,13 +138,16 @@ pub(crate) async fn upgrade(
                     return Err(refusal);
                 }
                 return Ok(Upgraded {
-                    channel,
+                    layers: Layers::Muxed {
+                        pipe: Arc::clone(pipe),
+                        channel,
+                        leftover: wire.input,
+                        plaintext: upgraded.plaintext,
+                    },
                     peer: upgraded.peer.id,
                     key: upgraded.peer.key,
                     security: Some(upgraded.peer.security),
                     early_muxer: upgraded.peer.muxer.is_some(),
-                    leftover: wire.input,
-                    plaintext: upgraded.plaintext,
                     security_time,
                     muxer_time,
                 });
@@ -236,7 +247,8 @@ impl Wire<'_> {
 const FAREWELL_MAX: Duration = Duration::from_millis(500);
 
 /// Ends our direction of a refused connection, and waits until the remote has closed its own.
-pub(crate) async fn farewell(pipe: &dyn BytePipe) {
+pub(crate) async fn farewell(carrier: &Carrier) {
+    let Carrier::Pipe(pipe) = carrier;
     if pipe.shutdown().is_err() {
         return;
     }
@@ -302,7 +314,7 @@ mod tests {
                 hooks: None,
                 stage: &stage,
             };
-            let result = upgrade(&*raw.pipe, config, &purpose).await;
+            let result = upgrade(&raw.carrier, config, &purpose).await;
             let stage = *stage.lock();
             (stage, result)
         };
@@ -367,7 +379,8 @@ mod tests {
             let config = config(securities);
             for (greeting, expected) in greetings {
                 let (dialled, accepted) = memory::connected(CAPACITY);
-                let sent = accepted.pipe.try_write(greeting).expect("room");
+                let Carrier::Pipe(pipe) = &accepted.carrier;
+                let sent = pipe.try_write(greeting).expect("room");
                 assert_eq!(sent, greeting.len());
                 let stage = Mutex::new(Stage::Connect);
                 let purpose = Purpose {
@@ -380,7 +393,7 @@ mod tests {
                     hooks: None,
                     stage: &stage,
                 };
-                let result = runtime.block_on(upgrade(&*dialled.pipe, &config, &purpose));
+                let result = runtime.block_on(upgrade(&dialled.carrier, &config, &purpose));
                 let text = result.err().expect("not libp2p").to_string();
                 assert!(text.contains(expected), "{text}");
             }

@@ -47,20 +47,27 @@ use self::outbox::Outbox;
 pub(crate) use self::scratch::Scratch;
 pub(crate) use self::streams::Negotiation;
 
+/// What carries the streams of an upgraded connection.
+pub(crate) enum Layers {
+    /// The node's muxer over records over a pipe.
+    Muxed {
+        pipe: Arc<dyn BytePipe>,
+        channel: Channel,
+        /// Bytes after the handshake, as read from the pipe.
+        leftover: Vec<u8>,
+        /// Bytes after the muxer's negotiation, already opened.
+        plaintext: Vec<u8>,
+    },
+}
+
 /// Components of a new connection.
 pub(crate) struct Parts {
     /// Hub of the owning JavaScript environment.
     pub(crate) hub: Arc<Hub>,
     /// Immutable properties.
     pub(crate) facts: Facts,
-    /// The socket.
-    pub(crate) pipe: Box<dyn BytePipe>,
-    /// Record layer established by the handshake.
-    pub(crate) channel: Channel,
-    /// Sealed bytes received after the handshake.
-    pub(crate) leftover: Vec<u8>,
-    /// Bytes received after the handshake and already opened.
-    pub(crate) plaintext: Vec<u8>,
+    /// What carries its streams.
+    pub(crate) layers: Layers,
     /// Handlers of the locally served protocols.
     pub(crate) handlers: Arc<Handlers>,
     /// Configured limits.
@@ -99,7 +106,7 @@ pub struct Connection {
     /// The driver found the lock held: the holder wakes it after releasing the lock.
     driver_waits: AtomicBool,
     waker: Mutex<Option<Waker>>,
-    pipe: Box<dyn BytePipe>,
+    pipe: Arc<dyn BytePipe>,
     handlers: Arc<Handlers>,
     limits: Arc<Limits>,
     epoch: Instant,
@@ -132,13 +139,19 @@ pub struct Connection {
 impl Connection {
     /// Creates a connection from `parts`; the next drain reports it to JavaScript.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let Layers::Muxed {
+            pipe,
+            channel,
+            leftover,
+            plaintext,
+        } = parts.layers;
         let link = Link::new(
             &parts.facts,
             &parts.limits,
             &parts.resources,
-            parts.channel,
-            parts.leftover,
-            parts.plaintext,
+            channel,
+            leftover,
+            plaintext,
         );
         let connection = Arc::new(Self {
             core: Mutex::new(Core::new(link)),
@@ -155,7 +168,7 @@ impl Connection {
             unread: AtomicBool::new(false),
             driver_waits: AtomicBool::new(false),
             waker: Mutex::new(None),
-            pipe: parts.pipe,
+            pipe,
             handlers: parts.handlers,
             limits: parts.limits,
             epoch: parts.epoch,

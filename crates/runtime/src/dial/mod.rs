@@ -169,10 +169,7 @@ async fn connect(
     if let Some(peer) = attempt.peer {
         scope.set_peer(peer).map_err(refused)?;
     }
-    let raw = endpoint
-        .dial()
-        .await
-        .map_err(|error| ConnectError::Io(error.into()))?;
+    let raw = endpoint.dial(&shared.transports).await?;
     let connect_time = started.elapsed();
     // Nobody else sets it.
     let _ = progress.connected.set(tokio::time::Instant::now());
@@ -199,7 +196,7 @@ async fn connect(
         hooks: Some(&hooks),
         stage: &progress.stage,
     };
-    let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
+    let upgrading = upgrade(&raw.carrier, &shared.upgrade, &purpose);
     let outcome = tokio::time::timeout(shared.limits.outbound_upgrade_timeout, upgrading)
         .await
         .unwrap_or(Err(ConnectError::Timeout));
@@ -209,7 +206,7 @@ async fn connect(
             if matches!(error, ConnectError::Gated(_)) {
                 // The attempt has failed; its place is free when the remote has read the end.
                 tokio::spawn(async move {
-                    farewell(&*raw.pipe).await;
+                    farewell(&raw.carrier).await;
                     drop(scope);
                 });
             }

@@ -17,6 +17,7 @@ use crate::live::{Bell, Live};
 use crate::pipe::BytePipe;
 use crate::record::Record;
 use crate::sync::{Arc, Mutex, Ordering};
+use crate::transport;
 use crate::upgrade::{Purpose, UpgradeConfig, upgrade};
 
 /// Small enough that every test fills it.
@@ -149,7 +150,7 @@ fn both_ends_upgrade_over_fed_pipes_that_hold_less_than_a_message() {
                 muxers: Arc::from([Box::from("/yamux/1.0.0")]),
             }
         });
-        let end = async |role, pipe: &FedPipe, config: &UpgradeConfig| {
+        let end = async |role, carrier: &transport::Carrier, config: &UpgradeConfig| {
             let stage = Mutex::new(Stage::Connect);
             let purpose = Purpose {
                 role,
@@ -161,8 +162,10 @@ fn both_ends_upgrade_over_fed_pipes_that_hold_less_than_a_message() {
                 hooks: None,
                 stage: &stage,
             };
-            upgrade(pipe, config, &purpose).await.unwrap().peer
+            upgrade(carrier, config, &purpose).await.unwrap().peer
         };
+        let [dialing, accepting] =
+            [dialer, listener].map(|pipe| transport::Carrier::Pipe(Arc::new(pipe)));
         let carry = async |from: &Feed, to: &Feed| -> () {
             let mut bytes = [0; 50];
             loop {
@@ -181,8 +184,8 @@ fn both_ends_upgrade_over_fed_pipes_that_hold_less_than_a_message() {
         let peers = runtime.block_on(async {
             let upgraded = async {
                 tokio::join!(
-                    end(Role::Dialer, &dialer, &configs[0]),
-                    end(Role::Listener, &listener, &configs[1])
+                    end(Role::Dialer, &dialing, &configs[0]),
+                    end(Role::Listener, &accepting, &configs[1])
                 )
             };
             tokio::select! {

@@ -118,16 +118,20 @@ impl Resources {
 
     /// Opens the scope of a connection that a remote at `host` has opened, before a byte is
     /// exchanged. Checks, in this order: connections of its subnets, their rate, and the
-    /// transient and system scopes. An allowlisted host is exempt from the first two.
+    /// transient and system scopes. An allowlisted host, and a remote without a host, is exempt from
+    /// the first two.
     ///
     /// # Errors
     /// The first refusal.
     pub(crate) fn accept(
         self: &Arc<Self>,
-        host: IpAddr,
+        host: Option<IpAddr>,
         fds: u32,
         now: Duration,
     ) -> Result<ConnectionScope, Refusal> {
+        let Some(host) = host else {
+            return self.open(Direction::Inbound, None, fds);
+        };
         let (id, accepted) = self.admit(host, fds, now)?;
         Ok(self.scope_of(id, accepted))
     }

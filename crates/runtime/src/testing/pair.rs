@@ -11,7 +11,7 @@ use ferroswarm_secure::{
 };
 
 use crate::config::{Limits, Muxer};
-use crate::connection::{Connection, Direction, Facts, Parts, StageTimes};
+use crate::connection::{Connection, Direction, Facts, Layers, Parts, StageTimes};
 use crate::handlers::{Handler, Handlers};
 use crate::hub::Hub;
 use crate::pipe::BytePipe;
@@ -103,21 +103,21 @@ pub(crate) fn connect(
     let [dialer, listener] = handshake(&ends[0]);
     let [dialing, listening] = ends;
     [
-        establish(dialing, Box::new(pipes.0), dialer, Direction::Outbound),
-        establish(listening, Box::new(pipes.1), listener, Direction::Inbound),
+        establish(dialing, Arc::new(pipes.0), dialer, Direction::Outbound),
+        establish(listening, Arc::new(pipes.1), listener, Direction::Inbound),
     ]
 }
 
 /// Creates a dialled connection and the channel of its remote, which the caller plays.
 pub(crate) fn connect_alone(end: End, pipe: impl BytePipe + 'static) -> (Arc<Connection>, Channel) {
     let [dialer, listener] = handshake(&end);
-    let connection = establish(end, Box::new(pipe), dialer, Direction::Outbound);
+    let connection = establish(end, Arc::new(pipe), dialer, Direction::Outbound);
     (connection, listener.channel)
 }
 
 fn establish(
     end: End,
-    pipe: Box<dyn BytePipe>,
+    pipe: Arc<dyn BytePipe>,
     secured: Secured,
     direction: Direction,
 ) -> Arc<Connection> {
@@ -173,10 +173,12 @@ fn establish(
             early_muxer: true,
             stages: StageTimes::default(),
         },
-        pipe,
-        channel: secured.channel,
-        leftover: Vec::new(),
-        plaintext: Vec::new(),
+        layers: Layers::Muxed {
+            pipe,
+            channel: secured.channel,
+            leftover: Vec::new(),
+            plaintext: Vec::new(),
+        },
         handlers: Arc::new(handlers),
         limits: Arc::new(end.limits.bounds),
         epoch: test_epoch(),

@@ -7,15 +7,8 @@ use crate::testing::pipe;
 pub(crate) fn connected(capacity: usize) -> (RawConnection, RawConnection) {
     let (one, other) = pipe(capacity);
     let address = |number: u64| format!("/memory/{number}").parse().expect("an address");
-    let left = RawConnection {
-        pipe: Box::new(one),
-        local: address(1),
-        remote: address(2),
-    };
-    let right = RawConnection {
-        pipe: Box::new(other),
-        local: address(2),
-        remote: address(1),
-    };
-    (left, right)
+    (
+        RawConnection::over(one, address(1), address(2)),
+        RawConnection::over(other, address(2), address(1)),
+    )
 }

@@ -1,24 +1,30 @@
-//! Transports: parsing, listening on and dialling addresses.
+//! Transports: what an address means, how it is listened on and dialled, and what comes out.
 //!
-//! Nothing above names a TCP stream: every transport yields a [`RawConnection`].
+//! An address is parsed to an [`Endpoint`]. Dialling one, and opening an [`Arrival`] on the
+//! [`Listener`] of one, yields a [`RawConnection`]. No layer above asks which transport that was.
+//!
+//! A new transport is a module here, with a variant of [`Endpoint`], [`Listener`] and [`Arrival`].
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use multiaddr::Multiaddr;
 
-use crate::command::AddressError;
+use crate::command::{AddressError, ConnectError};
 use crate::pipe::BytePipe;
-
-pub(crate) use tcp::{Arrival, Listener};
+use crate::sync::Arc;
 
 #[cfg(test)]
 pub(crate) mod memory;
 mod tcp;
 mod zones;
 
+/// Settings of a node's transports, and the sockets that its connections share.
+#[derive(Default)]
+pub(crate) struct Transports {}
+
 /// A parsed address: an endpoint of one transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Tcp(SocketAddr),
 }
@@ -34,37 +40,127 @@ impl Endpoint {
     }
 
     /// Returns the host of the remote, if the transport has one.
-    pub(crate) const fn host(self) -> Option<IpAddr> {
+    pub(crate) const fn host(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(address) => Some(address.ip()),
         }
     }
 
     /// Returns the number of file descriptors that a connection takes.
-    pub(crate) const fn descriptors(self) -> u32 {
+    pub(crate) const fn descriptors(&self) -> u32 {
         match self {
             Self::Tcp(_) => 1,
         }
     }
 
     /// Connects on the current I/O thread.
-    pub(crate) async fn dial(self) -> io::Result<RawConnection> {
+    ///
+    /// # Errors
+    /// Errors of the socket, and of the handshakes that belong to the transport.
+    pub(crate) async fn dial(
+        self,
+        _transports: &Transports,
+    ) -> Result<RawConnection, ConnectError> {
         match self {
-            Self::Tcp(address) => tcp::dial(address).await,
+            Self::Tcp(address) => Ok(tcp::dial(address).await?),
         }
     }
 
     /// Binds and listens; with `shares_port`, other processes may do so too.
-    pub(crate) fn listen(self, shares_port: bool) -> io::Result<Listener> {
+    pub(crate) fn listen(
+        self,
+        _transports: &Transports,
+        shares_port: bool,
+    ) -> io::Result<Listener> {
         match self {
-            Self::Tcp(address) => Listener::bind(address, shares_port),
+            Self::Tcp(address) => tcp::Listener::bind(address, shares_port).map(Listener::Tcp),
         }
     }
 }
 
-/// A byte stream between two addresses; nothing is known of the remote yet.
+/// A bound endpoint.
+pub(crate) enum Listener {
+    Tcp(tcp::Listener),
+}
+
+impl Listener {
+    /// Accepts the next connection. Cancel-safe.
+    pub(crate) async fn accept(&self) -> io::Result<Arrival> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(Arrival::Tcp),
+        }
+    }
+
+    /// Returns the bound address, including its port.
+    pub(crate) fn local_address(&self) -> io::Result<Multiaddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_address(),
+        }
+    }
+}
+
+/// An accepted connection that nothing has been read from. Dropping it refuses it.
+pub(crate) enum Arrival {
+    Tcp(tcp::Arrival),
+}
+
+impl Arrival {
+    /// Returns the remote host, if the transport has one.
+    pub(crate) const fn host(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(arrival) => Some(arrival.host()),
+        }
+    }
+
+    /// Returns the number of file descriptors that it takes.
+    pub(crate) const fn descriptors(&self) -> u32 {
+        match self {
+            Self::Tcp(_) => 1,
+        }
+    }
+
+    pub(crate) fn remote_address(&self) -> Multiaddr {
+        match self {
+            Self::Tcp(arrival) => arrival.remote_address(),
+        }
+    }
+
+    /// Moves it to the current I/O thread, and completes the handshakes that belong to the
+    /// transport. The caller bounds the time.
+    ///
+    /// # Errors
+    /// Errors of the socket and of the handshakes.
+    pub(crate) async fn open(
+        self,
+        _transports: &Transports,
+    ) -> Result<RawConnection, ConnectError> {
+        match self {
+            Self::Tcp(arrival) => Ok(arrival.register()?),
+        }
+    }
+}
+
+/// A connection between two addresses, not yet upgraded.
 pub(crate) struct RawConnection {
-    pub(crate) pipe: Box<dyn BytePipe>,
+    pub(crate) carrier: Carrier,
     pub(crate) local: Multiaddr,
     pub(crate) remote: Multiaddr,
+}
+
+impl RawConnection {
+    /// A byte pipe, to be secured and multiplexed.
+    pub(crate) fn over(pipe: impl BytePipe + 'static, local: Multiaddr, remote: Multiaddr) -> Self {
+        Self {
+            carrier: Carrier::Pipe(Arc::new(pipe)),
+            local,
+            remote,
+        }
+    }
+}
+
+/// What carries a connection.
+#[derive(Clone)]
+pub(crate) enum Carrier {
+    /// Bytes. Nothing is known of the remote before the upgrade.
+    Pipe(Arc<dyn BytePipe>),
 }

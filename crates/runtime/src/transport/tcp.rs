@@ -134,15 +134,6 @@ impl Arrival {
         self.remote.ip()
     }
 
-    /// Returns the number of file descriptors that it takes.
-    #[expect(
-        clippy::unused_self,
-        reason = "an arrival of another transport may take none"
-    )]
-    pub(crate) const fn descriptors(&self) -> u32 {
-        1
-    }
-
     pub(crate) fn remote_address(&self) -> Multiaddr {
         multiaddr(self.remote)
     }
@@ -151,11 +142,9 @@ impl Arrival {
     pub(crate) fn register(self) -> io::Result<RawConnection> {
         let socket = TcpStream::from_std(self.socket)?;
         socket.set_nodelay(true)?;
-        Ok(RawConnection {
-            local: multiaddr(socket.local_addr()?),
-            remote: multiaddr(self.remote),
-            pipe: Box::new(TcpPipe::new(socket)),
-        })
+        let local = multiaddr(socket.local_addr()?);
+        let remote = multiaddr(self.remote);
+        Ok(RawConnection::over(TcpPipe::new(socket), local, remote))
     }
 }
 
@@ -168,13 +157,11 @@ pub(super) async fn dial(address: SocketAddr) -> io::Result<RawConnection> {
     };
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
-    Ok(RawConnection {
-        local: stream
-            .local_addr()
-            .map_or_else(|_| Multiaddr::empty(), multiaddr),
-        remote: multiaddr(address),
-        pipe: Box::new(TcpPipe::new(stream)),
-    })
+    let local = stream
+        .local_addr()
+        .map_or_else(|_| Multiaddr::empty(), multiaddr);
+    let remote = multiaddr(address);
+    Ok(RawConnection::over(TcpPipe::new(stream), local, remote))
 }
 
 /// A connected socket, in the event queue of an I/O thread or lent to another queue.

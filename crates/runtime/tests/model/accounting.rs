@@ -80,7 +80,7 @@ fn step(resources: &Arc<Resources>, pool: &Mutex<Open>) -> Result<(), Refusal> {
     match rng.gen_range(0..9) {
         0 => {
             let host = IpAddr::V4(Ipv4Addr::new(192, 0, 2, rng.gen_range(0..3)));
-            let accepted = resources.accept(host, 1, Duration::ZERO)?;
+            let accepted = resources.accept(Some(host), 1, Duration::ZERO)?;
             pool.lock().connections.push(accepted);
         }
         1 => {

@@ -58,7 +58,7 @@ const UNLIMITED_RATE: RateLimits = RateLimits {
 
 /// Accepts at the epoch of the clock.
 fn accept(resources: &Arc<Resources>, from: &str) -> Result<ConnectionScope, Refusal> {
-    resources.accept(host(from), 1, Duration::ZERO)
+    resources.accept(Some(host(from)), 1, Duration::ZERO)
 }
 
 /// Returns the scope that refuses, and the resource.
@@ -176,7 +176,7 @@ fn a_refused_connection_leaves_no_count_behind() {
     drop(first);
     expect_nothing(&resources);
     // Each address may have one connection, which it had not if its refusal were counted.
-    let later = |second, from| resources.accept(host(from), 1, Duration::from_secs(second));
+    let later = |second, from| resources.accept(Some(host(from)), 1, Duration::from_secs(second));
     drop(later(10, "198.51.100.1").unwrap());
     drop(later(20, "198.51.100.2").unwrap());
     drop(later(30, "192.0.2.1").unwrap());
@@ -206,7 +206,7 @@ fn a_connection_whose_peer_is_refused_stays_transient_until_it_ends() {
 #[test]
 fn a_burst_passes_and_refills_by_the_given_clock() {
     let resources = resources(|options| options.rates.ipv4 = vec![rate(32, 2.0, 3)]);
-    let at = |ms| resources.accept(host("198.51.100.1"), 1, Duration::from_millis(ms));
+    let at = |ms| resources.accept(Some(host("198.51.100.1")), 1, Duration::from_millis(ms));
     let passes = [(0, true), (0, true), (0, true), (0, false), (499, false)];
     for (ms, passed) in passes {
         assert_eq!(at(ms).is_ok(), passed, "at {ms} ms");
