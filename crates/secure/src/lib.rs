@@ -15,7 +15,7 @@ pub use identity::{
 };
 pub use noise::PayloadError;
 pub use record::{Channel, Opened, RecordError};
-pub use tls::{CertificateError, TlsCredentialsError};
+pub use tls::{CertificateError, QuicDialer, TlsCredentialsError, quic_peer};
 pub use upgrade::{Agreement, Progress, SecuredPeer, Upgrade, UpgradeConfig, Upgraded};
 
 mod cipher;

@@ -1,13 +1,14 @@
 //! Identity of a node: keys, peer id, and the credentials for both secure channels.
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use keypair::Keypair;
 pub use keys::{KeyError, KeyType, PublicKey};
 pub use peer_id::{PeerId, PeerIdError};
 
 use crate::noise::NoiseCredentials;
-use crate::tls::{TlsCredentials, TlsCredentialsError};
+use crate::tls::{QuicDialer, TlsCredentials, TlsCredentialsError};
 
 mod keypair;
 mod keys;
@@ -41,6 +42,16 @@ impl Identity {
     /// Returns the node's peer id.
     pub fn peer_id(&self) -> &PeerId {
         &self.peer_id
+    }
+
+    /// Returns the TLS settings of a QUIC dialer; a peer other than `expected` is rejected.
+    pub fn quic_dialer(&self, expected: Option<PeerId>) -> QuicDialer {
+        self.tls.quic_dialer(self.peer_id, expected)
+    }
+
+    /// Returns the TLS settings of a QUIC listener.
+    pub fn quic_listener(&self) -> Arc<rustls::ServerConfig> {
+        self.tls.quic_listener()
     }
 
     /// Returns the node's identity key.

@@ -1,17 +1,20 @@
 //! TLS configuration shared by all handshakes of a node: certificate, ciphers and settings.
 
-use std::sync::{Arc, LazyLock};
+use std::any::Any;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme, SupportedCipherSuite, version};
 
-use super::certificate;
-use super::verifier::PeerVerifier;
-use crate::identity::{KeyError, Keypair, PeerId};
+use super::certificate::{self, Certificate, CertificateError};
+use super::verifier::{PeerVerifier, Rejection};
+use crate::error::HandshakeError;
+use crate::identity::{KeyError, Keypair, PeerId, PublicKey};
 
 /// The node's certificate in rustls configs, which each handshake clones.
 pub(crate) struct TlsCredentials {
@@ -69,6 +72,69 @@ impl TlsCredentials {
     }
 }
 
+/// TLS settings of one QUIC dialer.
+pub struct QuicDialer {
+    /// For quinn.
+    pub config: Arc<ClientConfig>,
+    rejection: Arc<OnceLock<Rejection>>,
+}
+
+impl QuicDialer {
+    /// Returns why we have refused the remote, if we have: QUIC reduces that to an alert.
+    pub fn refusal(&self) -> Option<HandshakeError> {
+        self.rejection.get().copied().map(Into::into)
+    }
+}
+
+impl TlsCredentials {
+    /// Returns the settings of a QUIC dialer; a peer other than `expected` is rejected.
+    pub(crate) fn quic_dialer(&self, local: PeerId, expected: Option<PeerId>) -> QuicDialer {
+        let rejection = Arc::new(OnceLock::new());
+        let mut config = self.dialer.clone();
+        // Its keys are needed by quinn alone.
+        config.enable_secret_extraction = false;
+        config.alpn_protocols = alpn(std::iter::empty());
+        let verifier = PeerVerifier {
+            rejection: Some(Arc::clone(&rejection)),
+            ..verifier(local, expected)
+        };
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::new(verifier));
+        QuicDialer {
+            config: Arc::new(config),
+            rejection,
+        }
+    }
+
+    /// Returns the settings of a QUIC listener.
+    pub(crate) fn quic_listener(&self) -> Arc<ServerConfig> {
+        let mut config = self.listener.clone();
+        config.enable_secret_extraction = false;
+        config.alpn_protocols = alpn(std::iter::empty());
+        Arc::new(config)
+    }
+}
+
+/// Returns the peer of a QUIC connection, from the certificates that our verifier has accepted, as
+/// quinn returns them.
+///
+/// # Errors
+/// [`HandshakeError::Incomplete`] without certificates, and a chain of other than one.
+pub fn quic_peer(
+    certificates: Option<Box<dyn Any>>,
+) -> Result<(PeerId, PublicKey), HandshakeError> {
+    let chain = certificates
+        .and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .ok_or(HandshakeError::Incomplete)?;
+    let [certificate] = &chain[..] else {
+        let count = chain.len();
+        return Err(CertificateError::ChainLength { count }.into());
+    };
+    let key = Certificate::parse(certificate)?.public_key;
+    Ok((PeerId::from_public_key(&key), key))
+}
+
 /// Error creating the TLS credentials of a node.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -79,6 +145,9 @@ pub enum TlsCredentialsError {
     /// The identity key failed to sign the certificate's key.
     #[error("identity key failed to sign")]
     Identity(#[from] KeyError),
+    /// QUIC needs a cipher suite that the processor's preference has removed.
+    #[error("tls settings lack the suite of quic's first packets")]
+    NoInitialSuite,
     /// rustls rejected the settings.
     #[error("tls settings are refused")]
     Settings(#[from] rustls::Error),
@@ -89,6 +158,7 @@ fn verifier(local: PeerId, expected: Option<PeerId>) -> PeerVerifier {
         algorithms: PROVIDER.signature_verification_algorithms,
         local,
         expected,
+        rejection: None,
     }
 }
 

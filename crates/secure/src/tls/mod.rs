@@ -4,7 +4,7 @@
 pub(crate) use certificate::Certificate;
 pub use certificate::CertificateError;
 pub(crate) use config::TlsCredentials;
-pub use config::TlsCredentialsError;
+pub use config::{QuicDialer, TlsCredentialsError, quic_peer};
 pub(crate) use handshake::TlsHandshake;
 pub(crate) use records::TlsRecords;
 

@@ -1,6 +1,6 @@
 //! Verification of a peer's certificate, in both roles.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
@@ -21,6 +21,8 @@ pub(super) struct PeerVerifier {
     pub(super) algorithms: WebPkiSupportedAlgorithms,
     pub(super) local: PeerId,
     pub(super) expected: Option<PeerId>,
+    /// Keeps our reason where the transport of TLS loses it.
+    pub(super) rejection: Option<Arc<OnceLock<Rejection>>>,
 }
 
 impl PeerVerifier {
@@ -31,6 +33,10 @@ impl PeerVerifier {
         now: UnixTime,
     ) -> Result<(), Error> {
         self.check(certificate, others, now).map_err(|rejection| {
+            if let Some(kept) = &self.rejection {
+                // The first one has ended the handshake.
+                kept.set(rejection).ok();
+            }
             Error::InvalidCertificate(TlsCertificateError::Other(OtherError(Arc::new(rejection))))
         })
     }
@@ -95,13 +101,18 @@ pub(super) fn into_handshake_error(error: Error) -> HandshakeError {
         }
         _ => None,
     };
-    match rejection {
-        Some(Rejection::Certificate(reason)) => HandshakeError::Certificate(reason),
-        Some(Rejection::SelfDial) => HandshakeError::SelfDial,
-        Some(Rejection::PeerIdMismatch { expected, actual }) => {
-            HandshakeError::PeerIdMismatch { expected, actual }
+    rejection.map_or_else(|| HandshakeError::Tls(error), Into::into)
+}
+
+impl From<Rejection> for HandshakeError {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Certificate(reason) => Self::Certificate(reason),
+            Rejection::SelfDial => Self::SelfDial,
+            Rejection::PeerIdMismatch { expected, actual } => {
+                Self::PeerIdMismatch { expected, actual }
+            }
         }
-        None => HandshakeError::Tls(error),
     }
 }
 

@@ -1,0 +1,186 @@
+//! Settings of endpoints and connections.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferroswarm_secure::{Identity, PeerId, QuicDialer, TlsCredentialsError};
+use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn_proto::{
+    ClientConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, NoneTokenStore, ServerConfig,
+    TransportConfig, VarInt,
+};
+
+/// Options of QUIC connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Silence after which a connection ends; the shorter one of both ends applies.
+    pub idle_timeout: Duration,
+    /// Silence after which the remote is probed.
+    pub keep_alive_interval: Duration,
+    /// Bytes that the remote may send on one stream ahead of the application.
+    pub stream_window: u32,
+    /// Bytes that the remote may send on all streams ahead of the application: the window grows up
+    /// to this from [`Config::CONNECTION_WINDOW`].
+    pub connection_window_max: u32,
+    /// Streams that the remote may have open at a time.
+    pub streams_max: u32,
+}
+
+impl Config {
+    /// Connection window of a new connection, in bytes. Twice that of go-libp2p: a path of 100 ms
+    /// carries 15 MB/s before it has grown once.
+    pub const CONNECTION_WINDOW: u32 = 1_536 << 10;
+}
+
+impl Default for Config {
+    /// The timeouts and the number of streams of go-libp2p, and the windows that it and
+    /// rust-libp2p grow to.
+    fn default() -> Self {
+        Self {
+            idle_timeout: Duration::from_secs(30),
+            keep_alive_interval: Duration::from_secs(15),
+            stream_window: 10 << 20,
+            connection_window_max: 15 << 20,
+            streams_max: 256,
+        }
+    }
+}
+
+/// Bytes that may wait for an acknowledgement on a new connection; grows with the congestion window.
+pub(crate) const SEND_WINDOW_MIN: u64 = 1 << 20;
+
+/// Upper bound on the same.
+pub(crate) const SEND_WINDOW_MAX: u64 = 16 << 20;
+
+/// Largest datagram that a path may carry: an Ethernet frame without the headers of IPv6 and UDP.
+const MTU_MAX: u16 = 1_452;
+
+/// The same within a host, whose loopback interface carries 64 KiB.
+const MTU_MAX_LOOPBACK: u16 = 16 << 10;
+
+/// Datagrams received are no longer than this.
+const PAYLOAD_MAX: u16 = MTU_MAX_LOOPBACK;
+
+/// Handshakes that wait to be accepted, per endpoint; more are dropped, and tried again by their
+/// dialers.
+const INCOMING_MAX: usize = 1_024;
+
+/// Bytes of datagrams that one of them may collect: a ClientHello of two datagrams, twice.
+const INCOMING_BYTES_MAX: u64 = 8 << 10;
+
+/// The same over all of them.
+const INCOMING_TOTAL_MAX: u64 = 4 << 20;
+
+/// Settings of a node's endpoints and connections.
+pub struct Settings {
+    endpoint: Arc<EndpointConfig>,
+    server: Arc<ServerConfig>,
+    transport: [Arc<TransportConfig>; 2],
+    connection_window_max: u32,
+}
+
+/// A remote to dial.
+pub struct Target<'a> {
+    /// Its address.
+    pub remote: SocketAddr,
+    /// Identity to dial with.
+    pub identity: &'a Identity,
+    /// Expected peer; any if `None`.
+    pub peer: Option<PeerId>,
+}
+
+impl Settings {
+    /// Creates the settings of a node.
+    ///
+    /// # Errors
+    /// TLS credentials that cannot be used for QUIC.
+    pub fn new(config: &Config, identity: &Identity) -> Result<Self, TlsCredentialsError> {
+        let crypto = QuicServerConfig::try_from(identity.quic_listener())
+            .map_err(|_| TlsCredentialsError::NoInitialSuite)?;
+        let transport = [MTU_MAX, MTU_MAX_LOOPBACK].map(|mtu| Arc::new(transport(config, mtu)));
+        let mut server = ServerConfig::with_crypto(Arc::new(crypto));
+        server
+            .transport_config(Arc::clone(&transport[0]))
+            .max_incoming(INCOMING_MAX)
+            .incoming_buffer_size(INCOMING_BYTES_MAX)
+            .incoming_buffer_size_total(INCOMING_TOTAL_MAX);
+        let mut endpoint = EndpointConfig::default();
+        // Fails below 1,200 only.
+        endpoint.max_udp_payload_size(PAYLOAD_MAX).ok();
+        Ok(Self {
+            endpoint: Arc::new(endpoint),
+            server: Arc::new(server),
+            transport,
+            connection_window_max: config.connection_window_max,
+        })
+    }
+
+    /// Returns the settings of an endpoint.
+    pub fn endpoint(&self) -> Arc<EndpointConfig> {
+        Arc::clone(&self.endpoint)
+    }
+
+    /// Returns the settings of an endpoint that accepts connections.
+    pub fn listener(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.server)
+    }
+
+    /// Returns the settings of a connection from `remote`.
+    pub fn accepting(&self, remote: IpAddr) -> Arc<ServerConfig> {
+        if !remote.to_canonical().is_loopback() {
+            return self.listener();
+        }
+        let mut server = (*self.server).clone();
+        server.transport_config(self.transport_for(remote));
+        Arc::new(server)
+    }
+
+    /// Returns the settings of a connection to `target`, and the reason for a refusal of ours.
+    ///
+    /// # Errors
+    /// TLS credentials that cannot be used for QUIC.
+    pub fn dialling(
+        &self,
+        target: &Target<'_>,
+    ) -> Result<(ClientConfig, QuicDialer), TlsCredentialsError> {
+        let dialer = target.identity.quic_dialer(target.peer);
+        let crypto = QuicClientConfig::try_from(Arc::clone(&dialer.config))
+            .map_err(|_| TlsCredentialsError::NoInitialSuite)?;
+        let mut client = ClientConfig::new(Arc::new(crypto));
+        client
+            .transport_config(self.transport_for(target.remote.ip()))
+            // Tokens spare a round trip to listeners that ask for it, and link connections.
+            .token_store(Arc::new(NoneTokenStore));
+        Ok((client, dialer))
+    }
+
+    pub(crate) const fn connection_window_max(&self) -> u32 {
+        self.connection_window_max
+    }
+
+    fn transport_for(&self, remote: IpAddr) -> Arc<TransportConfig> {
+        Arc::clone(&self.transport[usize::from(remote.to_canonical().is_loopback())])
+    }
+}
+
+fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(mtu_max);
+    let mut transport = TransportConfig::default();
+    transport
+        .max_idle_timeout(IdleTimeout::try_from(config.idle_timeout).ok())
+        .keep_alive_interval(Some(config.keep_alive_interval))
+        .max_concurrent_bidi_streams(config.streams_max.into())
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(config.stream_window.into())
+        .receive_window(
+            Config::CONNECTION_WINDOW
+                .min(config.connection_window_max)
+                .into(),
+        )
+        .send_window(SEND_WINDOW_MIN)
+        .datagram_receive_buffer_size(None)
+        .mtu_discovery_config(Some(discovery));
+    transport
+}

@@ -1,0 +1,613 @@
+//! One connection: its streams by key, their events, and its datagrams.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ferroswarm_proto::muxer::StreamKey;
+use ferroswarm_secure::{HandshakeError, PeerId, PublicKey, quic_peer};
+use foldhash::fast::RandomState;
+use quinn_proto::TransportErrorCode as Code;
+use quinn_proto::{
+    Connection, ConnectionError, ConnectionEvent, Dir, EndpointEvent, ReadError, StreamEvent,
+    StreamId, Transmit, VarInt, WriteError,
+};
+
+use crate::config::{Config, SEND_WINDOW_MAX, SEND_WINDOW_MIN, Settings};
+
+use self::receive_window::ReceiveWindow;
+
+mod receive_window;
+#[cfg(test)]
+mod tests;
+
+/// Bytes of a stream that may be passed on before the application has read them. The rest waits in
+/// the stream's window, where the remote has to stop at its end.
+const UNREAD_MAX: usize = 1 << 20;
+
+/// Code of libp2p for one that does not fit 32 bits.
+const CODE_OUT_OF_RANGE: u32 = 0x1009;
+
+/// An event of a stream.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The remote has opened a stream.
+    Opened {
+        /// Its key.
+        key: StreamKey,
+    },
+    /// Bytes have arrived, in order.
+    Data {
+        /// Key of the stream.
+        key: StreamKey,
+        /// The bytes; not empty.
+        bytes: Bytes,
+    },
+    /// The remote has ended its half.
+    Finished {
+        /// Key of the stream.
+        key: StreamKey,
+    },
+    /// The remote has reset the stream.
+    Reset {
+        /// Key of the stream.
+        key: StreamKey,
+        /// Its code.
+        code: u32,
+    },
+    /// A stream that did not take bytes may do so now.
+    Writable {
+        /// Key of the stream.
+        key: StreamKey,
+    },
+    /// The remote allows more streams.
+    MoreStreams,
+}
+
+/// Outcome of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Write {
+    /// Bytes taken from the front.
+    pub count: usize,
+    /// Flow control keeps the rest from being taken: [`Event::Writable`] follows.
+    pub is_blocked: bool,
+}
+
+/// Reason for the end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// We have closed it.
+    #[error("closed here")]
+    Local,
+    /// The remote has closed it with this code of libp2p.
+    #[error("closed by the remote with code {0}")]
+    Remote(u32),
+    /// The remote has been silent for too long.
+    #[error("the remote is silent")]
+    TimedOut,
+    /// The remote has lost its state, or was restarted.
+    #[error("the remote does not know the connection")]
+    Reset,
+    /// The remote has no room for a connection, or refuses it.
+    #[error("the remote refuses the connection")]
+    Refused,
+    /// The TLS handshake failed with this alert, ours or the remote's.
+    #[error("the tls handshake failed with alert {0}")]
+    Alert(u8),
+    /// The remote supports no version of QUIC that we support.
+    #[error("the remote does not speak quic version 1")]
+    Version,
+    /// One side has broken the protocol.
+    #[error("{0}")]
+    Protocol(Box<str>),
+}
+
+/// Counters of a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Round-trip time, smoothed.
+    pub round_trip: Duration,
+    /// Datagrams received.
+    pub datagrams_in: u64,
+    /// Datagrams sent.
+    pub datagrams_out: u64,
+}
+
+/// One stream.
+struct Stream {
+    id: StreamId,
+    /// Bytes passed on and not consumed.
+    unread: usize,
+    /// It is in the queue of streams to read.
+    is_queued: bool,
+    /// Bytes of the remote may follow.
+    receives: bool,
+    /// Bytes of ours may follow.
+    sends: bool,
+}
+
+/// One connection.
+pub struct Session {
+    connection: Connection,
+    streams: Vec<Option<Stream>>,
+    /// Free keys.
+    free: Vec<u32>,
+    keys: HashMap<StreamId, StreamKey, RandomState>,
+    /// Streams that may have bytes to pass on.
+    readable: VecDeque<StreamKey>,
+    /// Bytes of the stream that is being read.
+    chunks: VecDeque<Bytes>,
+    /// The stream that is being read, and its end if that follows.
+    reading: Option<(StreamKey, Option<Event>)>,
+    /// Streams that we have ended, and whose last byte is not acknowledged.
+    finishing: HashSet<StreamId, RandomState>,
+    /// Streams of the remote may wait to be accepted.
+    accepts: bool,
+    window: ReceiveWindow,
+    ended: Option<CloseReason>,
+}
+
+/// Chunks of a stream that are read at a time.
+const CHUNKS_MAX: usize = 64;
+
+impl Session {
+    /// Wraps a new connection.
+    pub fn new(connection: Connection, settings: &Settings) -> Self {
+        Self {
+            connection,
+            streams: Vec::new(),
+            free: Vec::new(),
+            keys: HashMap::default(),
+            readable: VecDeque::new(),
+            chunks: VecDeque::new(),
+            reading: None,
+            finishing: HashSet::default(),
+            accepts: false,
+            window: ReceiveWindow::new(
+                Config::CONNECTION_WINDOW.min(settings.connection_window_max()),
+                settings.connection_window_max(),
+            ),
+            ended: None,
+        }
+    }
+
+    /// Returns whether the handshake is not over.
+    pub fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// Returns whether the remote has answered.
+    pub fn is_answered(&self) -> bool {
+        self.connection.stats().udp_rx.datagrams > 0
+    }
+
+    /// Returns the authenticated peer.
+    ///
+    /// # Errors
+    /// Before the handshake is over.
+    pub fn peer(&self) -> Result<(PeerId, PublicKey), HandshakeError> {
+        quic_peer(self.connection.crypto_session().peer_identity())
+    }
+
+    /// Returns the address of the remote, which moves with it.
+    pub fn remote_address(&self) -> std::net::SocketAddr {
+        self.connection.remote_address()
+    }
+
+    /// Returns the local address that the remote uses, if the system tells it.
+    pub fn local_ip(&self) -> Option<std::net::IpAddr> {
+        self.connection.local_ip()
+    }
+
+    /// Returns why it has ended, once it has.
+    pub const fn ended(&self) -> Option<&CloseReason> {
+        self.ended.as_ref()
+    }
+
+    /// Returns whether the remote is done with it too: nothing is sent or awaited any more.
+    pub fn is_drained(&self) -> bool {
+        self.connection.is_drained()
+    }
+
+    /// Returns its counters.
+    pub fn stats(&self) -> Stats {
+        let stats = self.connection.stats();
+        Stats {
+            round_trip: stats.path.rtt,
+            datagrams_in: stats.udp_rx.datagrams,
+            datagrams_out: stats.udp_tx.datagrams,
+        }
+    }
+
+    /// Handles what the endpoint has received for it.
+    pub fn handle_event(&mut self, event: ConnectionEvent) {
+        self.connection.handle_event(event);
+    }
+
+    /// Returns what it has to tell the endpoint.
+    pub fn poll_endpoint_event(&mut self) -> Option<EndpointEvent> {
+        self.connection.poll_endpoint_events()
+    }
+
+    /// Returns the time at which to call [`handle_timeout`](Self::handle_timeout).
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        self.connection.poll_timeout()
+    }
+
+    /// Handles what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.connection.handle_timeout(now);
+    }
+
+    /// Appends the next datagrams to `out`, at most `max` of them.
+    pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        max: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        self.connection.poll_transmit(now, max, out)
+    }
+
+    /// Closes the connection: what is not acknowledged is lost.
+    pub fn close(&mut self, now: Instant, code: u32) {
+        self.connection.close(now, code.into(), Bytes::new());
+    }
+
+    /// Returns whether a stream that we have ended is not acknowledged.
+    pub fn is_delivering(&self) -> bool {
+        self.ended.is_none() && !self.finishing.is_empty()
+    }
+}
+
+/// Streams.
+impl Session {
+    /// Opens a stream, unless the remote allows no more: [`Event::MoreStreams`] follows.
+    pub fn open(&mut self) -> Option<StreamKey> {
+        let id = self.connection.streams().open(Dir::Bi)?;
+        Some(self.insert(id))
+    }
+
+    /// Returns whether [`poll`](Self::poll) may return an event without anything new from the
+    /// endpoint.
+    pub fn has_events(&self) -> bool {
+        self.accepts || !self.readable.is_empty() || self.reading.is_some()
+    }
+
+    /// Returns the next event.
+    pub fn poll(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.poll_chunk() {
+                return Some(event);
+            }
+            if let Some(event) = self.connection.poll() {
+                if let Some(event) = self.convert(event) {
+                    return Some(event);
+                }
+            } else if self.accepts {
+                match self.connection.streams().accept(Dir::Bi) {
+                    Some(id) => {
+                        let key = self.insert(id);
+                        self.queue(key);
+                        return Some(Event::Opened { key });
+                    }
+                    None => self.accepts = false,
+                }
+            } else {
+                let key = self.readable.pop_front()?;
+                self.read(key);
+            }
+        }
+    }
+
+    /// Appends bytes to a stream.
+    pub fn write(&mut self, key: StreamKey, bytes: &[u8]) -> Write {
+        let Some(stream) = self.stream(key).filter(|stream| stream.sends) else {
+            // The remote does not want the rest.
+            return Write {
+                count: bytes.len(),
+                is_blocked: false,
+            };
+        };
+        let id = stream.id;
+        match self.connection.send_stream(id).write(bytes) {
+            Ok(count) => Write {
+                count,
+                is_blocked: false,
+            },
+            Err(WriteError::Blocked) => Write {
+                count: 0,
+                is_blocked: true,
+            },
+            Err(WriteError::Stopped(_) | WriteError::ClosedStream) => Write {
+                count: bytes.len(),
+                is_blocked: false,
+            },
+        }
+    }
+
+    /// Ends our half of a stream.
+    pub fn finish(&mut self, key: StreamKey) {
+        let Some(stream) = self.stream_mut(key) else {
+            return;
+        };
+        let id = stream.id;
+        if std::mem::take(&mut stream.sends) && self.connection.send_stream(id).finish().is_ok() {
+            self.finishing.insert(id);
+        }
+    }
+
+    /// Records that the application has read bytes of a stream, so that more of it is passed on.
+    pub fn consumed(&mut self, key: StreamKey, bytes: usize) {
+        let Some(stream) = self.stream_mut(key) else {
+            return;
+        };
+        let before = stream.unread;
+        stream.unread = before.saturating_sub(bytes);
+        let resumes = before >= UNREAD_MAX && stream.unread < UNREAD_MAX;
+        if resumes {
+            self.queue(key);
+        }
+    }
+
+    /// Tells the remote that nothing more of a stream is read.
+    pub fn stop(&mut self, key: StreamKey, code: u32) {
+        let Some(stream) = self.stream_mut(key) else {
+            return;
+        };
+        let id = stream.id;
+        if std::mem::take(&mut stream.receives) {
+            // The remote may have ended it meanwhile.
+            self.connection.recv_stream(id).stop(code.into()).ok();
+        }
+    }
+
+    /// Resets both halves of a stream.
+    pub fn reset(&mut self, key: StreamKey, code: u32) {
+        self.stop(key, code);
+        let Some(stream) = self.stream_mut(key) else {
+            return;
+        };
+        let id = stream.id;
+        let finishes = self.finishing.remove(&id);
+        let Some(stream) = self.stream_mut(key) else {
+            return;
+        };
+        if std::mem::take(&mut stream.sends) || finishes {
+            self.connection.send_stream(id).reset(code.into()).ok();
+        }
+    }
+
+    /// Forgets a stream, whose key may be reused. A half that has not ended is reset; what we have
+    /// ended is still delivered.
+    pub fn remove(&mut self, key: StreamKey) {
+        self.stop(key, 0);
+        let Some(slot) = self.streams.get_mut(key.0 as usize) else {
+            return;
+        };
+        let Some(stream) = slot.take() else { return };
+        if stream.sends {
+            self.connection
+                .send_stream(stream.id)
+                .reset(0u32.into())
+                .ok();
+        }
+        self.keys.remove(&stream.id);
+        self.free.push(key.0);
+        if self
+            .reading
+            .as_ref()
+            .is_some_and(|(reading, _)| *reading == key)
+        {
+            self.chunks.clear();
+            self.reading = None;
+        }
+    }
+
+    /// Offers to let the remote send more ahead of the application; returns the growth of the
+    /// connection's window in bytes, to be confirmed by [`grow`](Self::grow), if more of it would be
+    /// of use.
+    pub fn wants_window(&mut self, now: Instant) -> Option<u32> {
+        let round_trip = self.connection.rtt();
+        self.window.wants(now, round_trip)
+    }
+
+    /// Grows the connection's window.
+    pub fn grow(&mut self, bytes: u32) {
+        let window = self.window.grow(bytes);
+        self.connection.set_receive_window(window.into());
+    }
+
+    /// Adapts the bytes that may wait for an acknowledgement to what the path carries.
+    pub fn adapt_send_window(&mut self) {
+        let carried = self.connection.congestion_state().window();
+        let window = carried
+            .saturating_mul(2)
+            .clamp(SEND_WINDOW_MIN, SEND_WINDOW_MAX);
+        self.connection.set_send_window(window);
+    }
+
+    fn convert(&mut self, event: quinn_proto::Event) -> Option<Event> {
+        match event {
+            quinn_proto::Event::ConnectionLost { reason } => {
+                self.ended.get_or_insert_with(|| close_reason(reason));
+                // What has been received is passed on, however much is unread.
+                let keys = (0..).map(StreamKey).zip(&self.streams);
+                let live = keys.filter(|(_, stream)| stream.is_some());
+                let live: Vec<_> = live.map(|(key, _)| key).collect();
+                for key in live {
+                    self.queue(key);
+                }
+                None
+            }
+            quinn_proto::Event::Stream(StreamEvent::Opened { .. }) => {
+                self.accepts = true;
+                None
+            }
+            quinn_proto::Event::Stream(StreamEvent::Readable { id }) => {
+                let key = *self.keys.get(&id)?;
+                self.queue(key);
+                None
+            }
+            quinn_proto::Event::Stream(StreamEvent::Writable { id }) => {
+                let key = *self.keys.get(&id)?;
+                Some(Event::Writable { key })
+            }
+            quinn_proto::Event::Stream(StreamEvent::Finished { id }) => {
+                self.finishing.remove(&id);
+                None
+            }
+            quinn_proto::Event::Stream(StreamEvent::Stopped { id, error_code }) => {
+                self.stopped(id, error_code)
+            }
+            quinn_proto::Event::Stream(StreamEvent::Available { .. }) => Some(Event::MoreStreams),
+            quinn_proto::Event::HandshakeDataReady
+            | quinn_proto::Event::Connected
+            | quinn_proto::Event::DatagramReceived
+            | quinn_proto::Event::DatagramsUnblocked => None,
+        }
+    }
+
+    /// Handles a remote that reads no more of a stream. With a code it has reset the stream;
+    /// without one, bytes of ours are dropped here, as a muxer's remote drops them there.
+    fn stopped(&mut self, id: StreamId, code: VarInt) -> Option<Event> {
+        self.finishing.remove(&id);
+        self.connection.send_stream(id).reset(code).ok();
+        let key = *self.keys.get(&id)?;
+        let stream = self.stream_mut(key)?;
+        stream.sends = false;
+        if code.into_inner() == 0 {
+            // What waits for room is dropped.
+            return Some(Event::Writable { key });
+        }
+        let code = code_of(code);
+        self.stop(key, code);
+        Some(Event::Reset { key, code })
+    }
+
+    /// Returns the next bytes of the stream that is being read, and then its end.
+    fn poll_chunk(&mut self) -> Option<Event> {
+        let (key, _) = self.reading.as_ref()?;
+        match self.chunks.pop_front() {
+            Some(bytes) => Some(Event::Data { key: *key, bytes }),
+            None => self.reading.take()?.1,
+        }
+    }
+
+    /// Reads a stream as far as the application may be ahead.
+    fn read(&mut self, key: StreamKey) {
+        let is_over = self.ended.is_some();
+        let Some(Some(stream)) = self.streams.get_mut(key.0 as usize) else {
+            return;
+        };
+        stream.is_queued = false;
+        if !stream.receives {
+            return;
+        }
+        let mut receiver = self.connection.recv_stream(stream.id);
+        // Fails for a stream that has ended.
+        let Ok(mut chunks) = receiver.read(true) else {
+            return;
+        };
+        let before = stream.unread;
+        let end = loop {
+            let room = if is_over {
+                usize::MAX
+            } else {
+                UNREAD_MAX.saturating_sub(stream.unread)
+            };
+            // Without room, it is read on when bytes are consumed.
+            if room == 0 {
+                break None;
+            }
+            if self.chunks.len() == CHUNKS_MAX {
+                stream.is_queued = true;
+                self.readable.push_back(key);
+                break None;
+            }
+            match chunks.next(room) {
+                Ok(Some(chunk)) => {
+                    stream.unread += chunk.bytes.len();
+                    self.chunks.push_back(chunk.bytes);
+                }
+                Ok(None) => break Some(Event::Finished { key }),
+                Err(ReadError::Blocked) => break None,
+                Err(ReadError::Reset(code)) => {
+                    let code = code_of(code);
+                    break Some(Event::Reset { key, code });
+                }
+            }
+        };
+        // Credit is sent with the next datagram in any case.
+        let _ = chunks.finalize();
+        self.window.read(stream.unread - before);
+        stream.receives = end.is_none();
+        self.reading = Some((key, end));
+    }
+
+    fn insert(&mut self, id: StreamId) -> StreamKey {
+        let stream = Some(Stream {
+            id,
+            unread: 0,
+            is_queued: false,
+            receives: true,
+            sends: true,
+        });
+        let key = match self.free.pop() {
+            Some(index) => {
+                self.streams[index as usize] = stream;
+                StreamKey(index)
+            }
+            None => {
+                self.streams.push(stream);
+                StreamKey((self.streams.len() - 1) as u32)
+            }
+        };
+        self.keys.insert(id, key);
+        key
+    }
+
+    /// Queues a stream to be read.
+    fn queue(&mut self, key: StreamKey) {
+        let Some(stream) = self.stream_mut(key) else {
+            return;
+        };
+        if !std::mem::replace(&mut stream.is_queued, true) {
+            self.readable.push_back(key);
+        }
+    }
+
+    fn stream(&self, key: StreamKey) -> Option<&Stream> {
+        self.streams.get(key.0 as usize)?.as_ref()
+    }
+
+    fn stream_mut(&mut self, key: StreamKey) -> Option<&mut Stream> {
+        self.streams.get_mut(key.0 as usize)?.as_mut()
+    }
+}
+
+/// Returns a code of the wire, which may have 62 bits, as libp2p's.
+fn code_of(code: VarInt) -> u32 {
+    u32::try_from(code.into_inner()).unwrap_or(CODE_OUT_OF_RANGE)
+}
+
+/// TLS alerts are codes of their own: the alert is the low byte (RFC 9001, section 4.8).
+const ALERTS: u64 = 0x100;
+
+fn close_reason(error: ConnectionError) -> CloseReason {
+    let of_code = |code: Code, text: String| match u64::from(code) {
+        code if code == u64::from(Code::CONNECTION_REFUSED) => CloseReason::Refused,
+        code if code & !0xff == ALERTS => CloseReason::Alert((code & 0xff) as u8),
+        _ => CloseReason::Protocol(text.into()),
+    };
+    match error {
+        ConnectionError::LocallyClosed => CloseReason::Local,
+        ConnectionError::ApplicationClosed(close) => CloseReason::Remote(code_of(close.error_code)),
+        ConnectionError::TimedOut => CloseReason::TimedOut,
+        ConnectionError::Reset => CloseReason::Reset,
+        ConnectionError::VersionMismatch => CloseReason::Version,
+        ConnectionError::CidsExhausted => CloseReason::Refused,
+        ConnectionError::TransportError(error) => of_code(error.code, error.to_string()),
+        ConnectionError::ConnectionClosed(close) => of_code(close.error_code, close.to_string()),
+    }
+}
