@@ -9,8 +9,8 @@ use ferroswarm_secure::{HandshakeError, PeerId, PublicKey, quic_peer};
 use foldhash::fast::RandomState;
 use quinn_proto::TransportErrorCode as Code;
 use quinn_proto::{
-    Connection, ConnectionError, ConnectionEvent, Dir, EndpointEvent, ReadError, StreamEvent,
-    StreamId, Transmit, VarInt, WriteError,
+    Connection, ConnectionError, ConnectionEvent, Dir, EndpointEvent, FrameStats, ReadError,
+    StreamEvent, StreamId, Transmit, VarInt, WriteError,
 };
 
 use crate::config::{Config, SEND_WINDOW_MAX, SEND_WINDOW_MIN, Settings};
@@ -107,10 +107,12 @@ pub enum CloseReason {
 pub struct Stats {
     /// Round-trip time, smoothed.
     pub round_trip: Duration,
-    /// Datagrams received.
-    pub datagrams_in: u64,
-    /// Datagrams sent.
-    pub datagrams_out: u64,
+    /// Frames received.
+    pub frames_in: u64,
+    /// Frames sent.
+    pub frames_out: u64,
+    /// Of these, frames that carry bytes of streams.
+    pub stream_frames_out: u64,
 }
 
 /// One stream.
@@ -129,6 +131,8 @@ struct Stream {
 /// One connection.
 pub struct Session {
     connection: Connection,
+    /// Origin of the caller's clock.
+    epoch: Instant,
     streams: Vec<Option<Stream>>,
     /// Free keys.
     free: Vec<u32>,
@@ -151,10 +155,11 @@ pub struct Session {
 const CHUNKS_MAX: usize = 64;
 
 impl Session {
-    /// Wraps a new connection.
-    pub fn new(connection: Connection, settings: &Settings) -> Self {
+    /// Wraps a new connection. Times are given as those since the `epoch`.
+    pub fn new(connection: Connection, settings: &Settings, epoch: Instant) -> Self {
         Self {
             connection,
+            epoch,
             streams: Vec::new(),
             free: Vec::new(),
             keys: HashMap::default(),
@@ -214,8 +219,9 @@ impl Session {
         let stats = self.connection.stats();
         Stats {
             round_trip: stats.path.rtt,
-            datagrams_in: stats.udp_rx.datagrams,
-            datagrams_out: stats.udp_tx.datagrams,
+            frames_in: frames(&stats.frame_rx),
+            frames_out: frames(&stats.frame_tx),
+            stream_frames_out: stats.frame_tx.stream,
         }
     }
 
@@ -230,27 +236,29 @@ impl Session {
     }
 
     /// Returns the time at which to call [`handle_timeout`](Self::handle_timeout).
-    pub fn poll_timeout(&mut self) -> Option<Instant> {
-        self.connection.poll_timeout()
+    pub fn poll_timeout(&mut self) -> Option<Duration> {
+        let at = self.connection.poll_timeout()?;
+        Some(at.saturating_duration_since(self.epoch))
     }
 
     /// Handles what is due at `now`.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.connection.handle_timeout(now);
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.connection.handle_timeout(self.epoch + now);
     }
 
     /// Appends the next datagrams to `out`, at most `max` of them.
     pub fn poll_transmit(
         &mut self,
-        now: Instant,
+        now: Duration,
         max: usize,
         out: &mut Vec<u8>,
     ) -> Option<Transmit> {
-        self.connection.poll_transmit(now, max, out)
+        self.connection.poll_transmit(self.epoch + now, max, out)
     }
 
     /// Closes the connection: what is not acknowledged is lost.
-    pub fn close(&mut self, now: Instant, code: u32) {
+    pub fn close(&mut self, now: Duration, code: u32) {
+        let now = self.epoch + now;
         self.connection.close(now, code.into(), Bytes::new());
     }
 
@@ -272,6 +280,19 @@ impl Session {
     /// endpoint.
     pub fn has_events(&self) -> bool {
         self.accepts || !self.readable.is_empty() || self.reading.is_some()
+    }
+
+    /// Notices the end of a connection whose events are not [polled](Self::poll) yet.
+    pub fn poll_lost(&mut self) {
+        while !self.connection.is_handshaking() || self.ended.is_none() {
+            match self.connection.poll() {
+                Some(event @ quinn_proto::Event::ConnectionLost { .. }) => {
+                    self.convert(event);
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
     }
 
     /// Returns the next event.
@@ -310,20 +331,21 @@ impl Session {
             };
         };
         let id = stream.id;
-        match self.connection.send_stream(id).write(bytes) {
-            Ok(count) => Write {
-                count,
-                is_blocked: false,
-            },
-            Err(WriteError::Blocked) => Write {
-                count: 0,
-                is_blocked: true,
-            },
-            Err(WriteError::Stopped(_) | WriteError::ClosedStream) => Write {
-                count: bytes.len(),
-                is_blocked: false,
-            },
+        let mut sender = self.connection.send_stream(id);
+        let mut count = 0;
+        // A write that is cut is repeated, so that quinn tells when there is room again.
+        while count < bytes.len() {
+            match sender.write(&bytes[count..]) {
+                Ok(more) => count += more,
+                Err(WriteError::Blocked) => {
+                    let is_blocked = true;
+                    return Write { count, is_blocked };
+                }
+                Err(WriteError::Stopped(_) | WriteError::ClosedStream) => count = bytes.len(),
+            }
         }
+        let is_blocked = false;
+        Write { count, is_blocked }
     }
 
     /// Ends our half of a stream.
@@ -407,7 +429,7 @@ impl Session {
     /// Offers to let the remote send more ahead of the application; returns the growth of the
     /// connection's window in bytes, to be confirmed by [`grow`](Self::grow), if more of it would be
     /// of use.
-    pub fn wants_window(&mut self, now: Instant) -> Option<u32> {
+    pub fn wants_window(&mut self, now: Duration) -> Option<u32> {
         let round_trip = self.connection.rtt();
         self.window.wants(now, round_trip)
     }
@@ -589,6 +611,18 @@ impl Session {
 /// Returns a code of the wire, which may have 62 bits, as libp2p's.
 fn code_of(code: VarInt) -> u32 {
     u32::try_from(code.into_inner()).unwrap_or(CODE_OUT_OF_RANGE)
+}
+
+/// Returns the number of frames that carry streams, flow control and acknowledgements.
+const fn frames(stats: &FrameStats) -> u64 {
+    stats.acks
+        + stats.stream
+        + stats.max_data
+        + stats.max_stream_data
+        + stats.max_streams_bidi
+        + stats.reset_stream
+        + stats.stop_sending
+        + stats.ping
 }
 
 /// TLS alerts are codes of their own: the alert is the low byte (RFC 9001, section 4.8).

@@ -1,5 +1,6 @@
 //! Asynchronous commands: each has a request id and ends with one completion.
 
+use ferroswarm_quic::CloseReason;
 use ferroswarm_secure::UpgradeError;
 use ferroswarm_store::StoreError;
 use multiaddr::Multiaddr;
@@ -99,6 +100,9 @@ pub enum ConnectError {
     /// A record could not be opened.
     #[error("a record could not be opened")]
     Record,
+    /// The remote refuses the connection, or does not speak QUIC version 1.
+    #[error(transparent)]
+    Quic(CloseReason),
     /// A limit of ours does not allow the connection.
     #[error("{0}")]
     Refused(Refusal),

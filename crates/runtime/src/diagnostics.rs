@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use ferroswarm_proto::muxer::EndError;
 use ferroswarm_proto::resource::ListRule;
+use ferroswarm_quic::CloseReason;
 use ferroswarm_secure::RecordError;
 use multiaddr::Multiaddr;
 
@@ -100,6 +101,8 @@ pub enum Fact {
     MuxerFailed(EndError),
     /// A record could not be opened or sealed, or the remote ended the channel with an alert.
     RecordFailed(RecordError),
+    /// The remote has broken QUIC, or refused it.
+    QuicFailed(CloseReason),
     /// The remote did not make progress in time.
     ConnectionStalled(Stall),
     /// The socket failed.
@@ -146,6 +149,7 @@ codes! {
     RecordFailed = 303,
     ConnectionStalled = 304,
     SocketFailed = 305,
+    QuicFailed = 306,
     UpgradeAbandoned = 401,
     ConnectionGated = 402,
 }
@@ -211,6 +215,7 @@ impl Fact {
                 causes(error)
             }
             Self::RecordFailed(error) => causes(error),
+            Self::QuicFailed(reason) => causes(reason),
             Self::ConnectionGated(rule) => rule.to_string(),
             Self::ConnectionStalled(stall) => stall.name().to_owned(),
         };

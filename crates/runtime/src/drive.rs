@@ -12,6 +12,8 @@ use tokio::time::sleep_until;
 use crate::connection::{Connection, Scratch};
 use crate::diagnostics::Fact;
 use crate::error::ConnectionFault;
+use crate::pipe::BytePipe;
+use crate::socket::Socket;
 use crate::sync::Arc;
 use crate::threads::Seat;
 
@@ -22,6 +24,10 @@ thread_local! {
 
 /// Maximum time the socket stays open after our GoAway, so that the remote can read it.
 const GOAWAY_MAX: Duration = Duration::from_millis(500);
+
+/// Maximum time for which a closed QUIC connection answers late datagrams; three probe timeouts, of a
+/// path whose round trip takes a second.
+const LINGER_MAX: Duration = Duration::from_secs(5);
 
 /// Socket reads after our GoAway before other connections are polled.
 const GOAWAY_READS_MAX: usize = 4;
@@ -88,31 +94,63 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
             | ConnectionFault::Muxer
     );
     // Boxed: the task does not need it for nearly all of a connection's life.
-    if ours && connection.delivers() {
-        let fault = Box::pin(deliver(&connection, fault)).await;
-        connection.finish(fault);
-    } else {
-        connection.finish(fault);
-        if ours {
-            Box::pin(await_peer_close(&connection, GOAWAY_MAX)).await;
-        }
-    }
+    Box::pin(end(&connection, fault, ours, epoch)).await;
     drop(guard);
     // Not left to the last reference, which may be held by a JavaScript thread that is idle.
-    connection.pipe().close();
+    connection.socket().close();
     connection.announce();
     drop(seat);
 }
 
+/// Ends the connection, and waits for the remote to read that end where it must.
+async fn end(connection: &Arc<Connection>, fault: ConnectionFault, ours: bool, epoch: Instant) {
+    match connection.socket() {
+        Socket::Pipe(pipe) if ours && connection.delivers() => {
+            let fault = deliver(connection, &**pipe, fault).await;
+            connection.finish(fault);
+        }
+        Socket::Pipe(pipe) => {
+            connection.finish(fault);
+            if ours {
+                await_peer_close(connection, &**pipe, GOAWAY_MAX).await;
+            }
+        }
+        // What streams had to deliver has been acknowledged.
+        Socket::Route(_) => {
+            connection.finish(fault);
+            let lingering = linger(connection, epoch);
+            // Its time is up, or the remote has read the end.
+            let _ = tokio::time::timeout(LINGER_MAX, lingering).await;
+        }
+    }
+}
+
+/// Answers late datagrams of the remote.
+async fn linger(connection: &Connection, epoch: Instant) {
+    let mut sleep = pin!(sleep_until(epoch.into()));
+    poll_fn(|cx| {
+        while let Some(deadline) = connection.linger(cx) {
+            sleep.as_mut().reset((epoch + deadline).into());
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
 /// Waits until the remote has received everything; returns the fault with which the connection
 /// ends.
-async fn deliver(connection: &Connection, fault: ConnectionFault) -> ConnectionFault {
-    let is_over = await_peer_close(connection, connection.delivery_max()).await;
+async fn deliver(
+    connection: &Connection,
+    pipe: &dyn BytePipe,
+    fault: ConnectionFault,
+) -> ConnectionFault {
+    let is_over = await_peer_close(connection, pipe, connection.delivery_max()).await;
     match fault {
         // Bytes that were not carried on in time are lost.
-        ConnectionFault::Local | ConnectionFault::NodeClosed
-            if !is_over && connection.pipe().is_relayed() =>
-        {
+        ConnectionFault::Local | ConnectionFault::NodeClosed if !is_over && pipe.is_relayed() => {
             ConnectionFault::WriteStall
         }
         fault => fault,
@@ -121,8 +159,7 @@ async fn deliver(connection: &Connection, fault: ConnectionFault) -> ConnectionF
 
 /// Lets the remote read our GoAway, and the bytes before it, before the socket is closed: a close
 /// with unread bytes resets it. Returns false if it has not closed its end within `max`.
-async fn await_peer_close(connection: &Connection, max: Duration) -> bool {
-    let pipe = connection.pipe();
+async fn await_peer_close(connection: &Connection, pipe: &dyn BytePipe, max: Duration) -> bool {
     if pipe.shutdown().is_err() {
         return true;
     }
@@ -166,7 +203,6 @@ mod tests {
     use super::*;
     use crate::hub::Hub;
     use crate::live::Bell;
-    use crate::pipe::BytePipe;
     use crate::testing::pair::connect_alone;
     use crate::testing::{End, Streams};
     use crate::{Limits, Muxer};
@@ -209,10 +245,10 @@ mod tests {
             ..Limits::default()
         };
         let (connection, _) = connect_alone(end(limits), Stuck);
-        let local = deliver(&connection, ConnectionFault::Local);
+        let local = deliver(&connection, &Stuck, ConnectionFault::Local);
         assert_eq!(runtime().block_on(local), ConnectionFault::WriteStall);
         // The remote's end is not answered by bytes of ours.
-        let remote = deliver(&connection, ConnectionFault::GoAway(0));
+        let remote = deliver(&connection, &Stuck, ConnectionFault::GoAway(0));
         assert_eq!(runtime().block_on(remote), ConnectionFault::GoAway(0));
     }
 
@@ -259,7 +295,7 @@ mod tests {
     #[test]
     fn a_goaway_to_a_remote_that_never_stops_sending_starves_no_connection() {
         let (connection, _) = connect_alone(end(Limits::default()), Endless);
-        let mut sending = pin!(await_peer_close(&connection, GOAWAY_MAX));
+        let mut sending = pin!(await_peer_close(&connection, &Endless, GOAWAY_MAX));
         runtime().block_on(poll_fn(|cx| {
             assert!(sending.as_mut().poll(cx).is_pending());
             Poll::Ready(())

@@ -16,6 +16,7 @@ use crate::fed::FedPipe;
 use crate::gate::Asker;
 use crate::hub::Hub;
 use crate::node::{Origin, Shared};
+use crate::pipe::BytePipe;
 use crate::resources::{ConnectionScope, Refusal, ScopeId};
 use crate::sync::{Arc, Mutex};
 use crate::threads::Seat;
@@ -126,12 +127,17 @@ async fn connect(
     if let Some(peer) = duplex.peer.filter(|_| !has_peer) {
         scope.set_peer(peer).map_err(ConnectError::Refused)?;
     }
-    let raw = RawConnection::over(duplex.pipe, duplex.local, duplex.remote);
+    let pipe: Arc<dyn BytePipe> = Arc::new(duplex.pipe);
+    let raw = RawConnection {
+        carrier: Carrier::Pipe(Arc::clone(&pipe)),
+        local: duplex.local,
+        remote: duplex.remote,
+    };
     let (securities, agreement) = match duplex.stack {
         Stack::Secured(securities) => (securities, Agreement::Lazy),
         Stack::Agreed(security) => (Some(vec![security]), Agreement::Assumed),
         Stack::MuxerOnly => {
-            let upgraded = muxed_only(&raw.carrier, &shared.upgrade.identity);
+            let upgraded = muxed_only(&pipe, &shared.upgrade.identity);
             // Streams are opened in the scopes of a peer.
             scope
                 .set_peer(upgraded.peer)
@@ -178,8 +184,7 @@ const fn role_of(direction: Direction) -> Role {
 }
 
 /// Returns the result of an upgrade that negotiates nothing.
-fn muxed_only(carrier: &Carrier, identity: &Identity) -> Upgraded {
-    let Carrier::Pipe(pipe) = carrier;
+fn muxed_only(pipe: &Arc<dyn BytePipe>, identity: &Identity) -> Upgraded {
     Upgraded {
         layers: Layers::Muxed {
             pipe: Arc::clone(pipe),

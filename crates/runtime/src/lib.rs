@@ -41,6 +41,7 @@ pub use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
 pub use ferroswarm_proto::muxer::{OpenError, Role as MuxerRole, StreamKey};
 pub use ferroswarm_proto::resource;
 pub use ferroswarm_proto::stream::State;
+pub use ferroswarm_quic::Config as QuicConfig;
 pub use ferroswarm_secure::{
     HandshakeError, Identity, KeyType, Keypair, PeerId, PublicKey, Role, Security,
 };
@@ -75,6 +76,7 @@ mod resolve;
 mod resources;
 mod secure_session;
 mod slot;
+mod socket;
 mod stats;
 mod store;
 mod sync;

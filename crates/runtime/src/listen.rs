@@ -171,6 +171,9 @@ fn admit(shared: &Arc<Shared>, arrival: Arrival, listener: u32) {
             Some(arrival.remote_address())
         });
     }
+    if arrival.is_unproven() && shared.must_prove(arrival.host()) {
+        return arrival.demand_proof();
+    }
     let now = shared.epoch().elapsed();
     let accepted = shared
         .resources

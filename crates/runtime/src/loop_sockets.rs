@@ -146,7 +146,7 @@ impl LoopSockets {
         }
         members.last_token += 1;
         let token = members.last_token;
-        if !connection.pipe().lend(&self.queue, token) {
+        if !connection.socket().lend(&self.queue, token) {
             return None;
         }
         let socket = LoopSocket {

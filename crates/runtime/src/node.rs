@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
+use ferroswarm_quic::Config as QuicConfig;
 use ferroswarm_secure::{Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
 use tokio::sync::{Semaphore, watch};
@@ -28,7 +30,7 @@ use crate::resolve::{DnsOptions, Names, RecordKind};
 use crate::resources::{ConnectionScope, ResourceOptions, Resources};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::threads::{IoThreads, Seat, default_count, join};
-use crate::transport::{RawConnection, Transports};
+use crate::transport::{Endpoints, RawConnection, Transports};
 use crate::upgrade::{UpgradeConfig, Upgraded};
 
 /// Options of a node.
@@ -49,6 +51,8 @@ pub struct NodeOptions {
     pub gate: Arc<Gate>,
     /// Lookups of names.
     pub dns: DnsOptions,
+    /// QUIC connections.
+    pub quic: QuicConfig,
 }
 
 /// State shared by the tasks of a node.
@@ -123,6 +127,10 @@ impl Node {
             .io_threads
             .unwrap_or_else(|| default_count(cores()))
             .max(1);
+        let epoch = Instant::now();
+        let quic =
+            Endpoints::new(&options.quic, &options.identity, epoch).map_err(io::Error::other)?;
+        let quic = Arc::new(quic);
         let shared = Shared {
             id,
             hub,
@@ -136,7 +144,7 @@ impl Node {
             limits: Arc::new(options.limits),
             resources: Resources::new(options.resources),
             gate: options.gate,
-            transports: Transports::default(),
+            transports: Transports { quic },
             names: Names::new(options.dns),
             threads: Mutex::new(IoThreads::start(count)?),
             listeners: Mutex::default(),
@@ -147,7 +155,7 @@ impl Node {
             next_connection: AtomicU64::new(1),
             closing: AtomicBool::new(false),
             ending: AtomicBool::new(false),
-            epoch: Instant::now(),
+            epoch,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -468,6 +476,12 @@ impl Shared {
         self.epoch
     }
 
+    /// Returns whether a remote at `host` has to prove its address before anything is charged.
+    pub(crate) fn must_prove(&self, host: Option<IpAddr>) -> bool {
+        let now = self.epoch.elapsed();
+        host.is_some_and(|host| self.resources.must_verify(host, now))
+    }
+
     /// Returns whether nothing new is accepted any more.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
@@ -491,7 +505,7 @@ impl Shared {
             remote_address: raw.remote,
             local_address: raw.local,
             security: upgraded.security,
-            muxer: self.muxer,
+            muxer: upgraded.layers.is_muxed().then_some(self.muxer),
             early_muxer: upgraded.early_muxer,
             stages: StageTimes {
                 connect: origin.connect_time,

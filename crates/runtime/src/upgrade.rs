@@ -17,7 +17,7 @@ use crate::gate::{Asker, Hook};
 use crate::pipe::BytePipe;
 use crate::resources::Refusal;
 use crate::sync::{Arc, Mutex};
-use crate::transport::Carrier;
+use crate::transport::{Authenticated, Carrier};
 
 /// Upgrade settings, shared by all connections of a node.
 pub(crate) struct UpgradeConfig {
@@ -80,7 +80,37 @@ pub(crate) async fn upgrade(
 ) -> Result<Upgraded, ConnectError> {
     match carrier {
         Carrier::Pipe(pipe) => upgrade_pipe(pipe, config, purpose).await,
+        Carrier::Session(session) => admit_session(session, purpose).await,
     }
+}
+
+/// Admits the peer of a connection that is secured and multiplexed already.
+async fn admit_session(
+    session: &Authenticated,
+    purpose: &Purpose<'_>,
+) -> Result<Upgraded, ConnectError> {
+    *purpose.stage.lock() = Stage::Security;
+    if let Some(hooks) = purpose.hooks {
+        hooks.secured(session.peer).await?;
+    }
+    (purpose.admit)(session.peer).map_err(ConnectError::Refused)?;
+    *purpose.stage.lock() = Stage::Muxer;
+    if let Some(hooks) = purpose.hooks {
+        hooks.upgraded(session.peer, None, None).await?;
+    }
+    let (state, route) = session.take().ok_or(ConnectError::Internal)?;
+    Ok(Upgraded {
+        layers: Layers::Quic {
+            route,
+            session: state,
+        },
+        peer: session.peer,
+        key: session.key.clone(),
+        security: None,
+        early_muxer: false,
+        security_time: Duration::ZERO,
+        muxer_time: Duration::ZERO,
+    })
 }
 
 async fn upgrade_pipe(
@@ -131,7 +161,14 @@ async fn upgrade_pipe(
                 let muxer_time = muxer_began.elapsed();
                 let mut channel = upgraded.channel;
                 if let Some(hooks) = purpose.hooks
-                    && let Err(refusal) = hooks.upgraded(&upgraded.peer, &config.muxers).await
+                    && let Err(refusal) = hooks
+                        .upgraded(
+                            upgraded.peer.id,
+                            Some(upgraded.peer.security),
+                            // A node has one.
+                            config.muxers.first().cloned(),
+                        )
+                        .await
                 {
                     // A remote that is gone need not be told.
                     let _ = wire.go_away(&mut channel).await;
@@ -248,7 +285,8 @@ const FAREWELL_MAX: Duration = Duration::from_millis(500);
 
 /// Ends our direction of a refused connection, and waits until the remote has closed its own.
 pub(crate) async fn farewell(carrier: &Carrier) {
-    let Carrier::Pipe(pipe) = carrier;
+    // A session says so itself when it is dropped.
+    let Carrier::Pipe(pipe) = carrier else { return };
     if pipe.shutdown().is_err() {
         return;
     }
@@ -379,7 +417,9 @@ mod tests {
             let config = config(securities);
             for (greeting, expected) in greetings {
                 let (dialled, accepted) = memory::connected(CAPACITY);
-                let Carrier::Pipe(pipe) = &accepted.carrier;
+                let Carrier::Pipe(pipe) = &accepted.carrier else {
+                    panic!("a pipe");
+                };
                 let sent = pipe.try_write(greeting).expect("room");
                 assert_eq!(sent, greeting.len());
                 let stage = Mutex::new(Stage::Connect);

@@ -61,6 +61,11 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
+    /// Returns the error of a handshake that the peer has ended with a TLS alert.
+    pub fn from_alert(alert: u8) -> Self {
+        Self::Tls(rustls::Error::AlertReceived(alert.into()))
+    }
+
     /// Returns the TLS alert sent by the peer (RFC 8446, section 6), if any.
     pub fn alert(&self) -> Option<u8> {
         match self {

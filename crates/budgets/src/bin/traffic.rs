@@ -13,7 +13,8 @@ use std::time::Duration;
 use ferroswarm_runtime::{
     CallError, DialRequest, DnsOptions, Doorbell, Environment, HANDLE_PENDING, Handler, Hub,
     Identity, KeyType, Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome,
-    PlannedAttempt, Proposals, ProtocolId, ProtocolTable, Record, ResourceOptions, Role, Security,
+    PlannedAttempt, Proposals, ProtocolId, ProtocolTable, QuicConfig, Record, ResourceOptions,
+    Role, Security,
 };
 
 /// Size of a write and a read.
@@ -92,6 +93,7 @@ impl Side {
             resources: ResourceOptions::default(),
             gate: Arc::default(),
             dns: DnsOptions::default(),
+            quic: QuicConfig::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).unwrap();
         let mut table = ProtocolTable::default();

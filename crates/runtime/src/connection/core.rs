@@ -1,5 +1,6 @@
 //! State guarded by the core lock: the streams, the link that carries them, and the lifecycle.
 
+use std::task::Context;
 use std::time::Duration;
 
 use ferroswarm_proto::muxer::{Event, StreamErrorCode};
@@ -10,7 +11,7 @@ use crate::slot::ResetReport;
 use crate::sync::Arc;
 
 use super::life::{Closing, Life};
-use super::link::{LIGHT_TURN_BYTES, Link, Received};
+use super::link::{LIGHT_TURN_BYTES, Link, Received, StreamLink};
 use super::streams::Streams;
 use super::{CloseManner, CloseRequest, Connection, Scratch};
 
@@ -203,6 +204,20 @@ impl Core {
         true
     }
 
+    /// Handles late datagrams of an ended connection. Returns when to do so again besides `cx`;
+    /// `None` once the remote has certainly read its end.
+    pub(super) fn linger(
+        &mut self,
+        connection: &Connection,
+        cx: &mut Context<'_>,
+    ) -> Option<Duration> {
+        match &mut self.link {
+            // Its driver waits for the remote's end.
+            Link::Muxed(_) => None,
+            Link::Quic(quic) => quic.linger(connection, cx),
+        }
+    }
+
     /// Reads and delivers until the socket would block or the turn is over.
     fn receive(
         &mut self,
@@ -216,7 +231,7 @@ impl Core {
             life,
             ..
         } = self;
-        link.receive(connection, buffer, now, |link, event| match event {
+        let mut handle = |link: &mut dyn StreamLink, event: Event<'_>| match event {
             Event::Opened { key } if life.is_closing() || connection.handlers.is_closed() => {
                 // A reset and not `turn_away`, which counts against the remote and may end a
                 // connection whose streams are still draining.
@@ -233,7 +248,19 @@ impl Core {
                 }
             }
             event => streams.handle_event(link, connection, event, now),
-        })
+        };
+        match link {
+            Link::Muxed(muxed) => {
+                muxed.receive(connection, buffer, now, |link, event| handle(link, event))
+            }
+            Link::Quic(quic) => {
+                let received = quic.receive(connection, now, |link, event| handle(link, event));
+                if quic.take_more_streams() {
+                    streams.reopen();
+                }
+                received
+            }
+        }
     }
 
     /// Seals and sends pending output until the socket would block, nothing is left or `sealed_max`
@@ -270,7 +297,7 @@ impl Core {
             if sealed == 0 {
                 self.follow_goaway(connection, now);
                 let has_queued = self.streams.has_queued();
-                if !self.life.queue_goaway(&mut self.link, has_queued) {
+                if !self.life.queue_goaway(&mut self.link, has_queued, now) {
                     break;
                 }
                 if self.link.has_control() {
@@ -303,8 +330,9 @@ impl Core {
         let mut closing = Closing::new(request, self.link.mark(), now + CLOSE_FLUSH_MAX);
         if request.manner == CloseManner::Orderly {
             let (draining, others) = self.streams.partition_draining();
-            let is_relayed = connection.pipe().is_relayed();
-            if !draining.is_empty() || self.link.wants_write() || is_relayed {
+            let is_relayed = connection.socket.is_relayed();
+            let is_waiting = self.link.wants_write() || self.link.is_delivering();
+            if !draining.is_empty() || is_waiting || is_relayed {
                 let until = now + connection.limits.write_stall_timeout;
                 closing = closing.delivering(draining, until);
                 // The connection outlives these streams, which end now.
@@ -338,9 +366,9 @@ impl Core {
     }
 
     /// Returns the earliest deadline.
-    fn next_deadline(&self, connection: &Connection) -> Option<Duration> {
+    fn next_deadline(&mut self, connection: &Connection) -> Option<Duration> {
         [
-            self.link.next_deadline(&connection.limits),
+            self.link.next_deadline(connection),
             self.life.deadline(),
             self.streams.next_deadline(),
         ]
@@ -359,7 +387,7 @@ impl Core {
         let timeout = connection.limits.write_stall_timeout;
         self.life.handle_deadline(self.link.mark(), timeout, now)?;
         self.streams
-            .handle_deadlines(&mut self.link, connection, now);
+            .handle_deadlines(self.link.streams(), connection, now);
         Ok(())
     }
 }

@@ -49,10 +49,9 @@ impl Connection {
                     });
                 }
                 Received::Paused | Received::Congested => false,
-                // A failed poll surfaces in the next read or write.
-                Received::Dry => self.pipe.poll_readable(cx).is_ready(),
+                Received::Dry => self.socket.poll_readable(cx).is_ready(),
             };
-            let writable = turn.wants_write && self.pipe.poll_writable(cx).is_ready();
+            let writable = turn.wants_write && self.socket.poll_writable(cx).is_ready();
             // After unlocking: work posted while the lock was held is visible here.
             fence(Ordering::SeqCst);
             if !(readable || writable || self.has_events()) {
@@ -77,6 +76,12 @@ impl Connection {
         if ended {
             self.hub.announce();
         }
+    }
+
+    /// Handles late datagrams of an ended connection. Returns when to do so again besides `cx`;
+    /// `None` once nothing is awaited.
+    pub(crate) fn linger(&self, cx: &mut Context<'_>) -> Option<Duration> {
+        self.core.lock().linger(self, cx)
     }
 
     /// Announces the notifications of a pipe that JavaScript fills and empties.

@@ -163,18 +163,24 @@ impl Life {
     /// It is due last, when the streams have nothing left to send: rust-libp2p ends all streams
     /// when it reads it. A GoAway of the remote is not answered by one, which would be a wasted
     /// write.
-    pub(super) fn queue_goaway(&mut self, link: &mut Link, has_queued: bool) -> bool {
+    pub(super) fn queue_goaway(
+        &mut self,
+        link: &mut Link,
+        has_queued: bool,
+        now: Duration,
+    ) -> bool {
         let Some(closing) = &mut self.closing else {
             return false;
         };
         let request = closing.request;
-        let waits = request.manner == CloseManner::Orderly && (has_queued || closing.is_draining());
+        let waits = request.manner == CloseManner::Orderly
+            && (has_queued || closing.is_draining() || link.is_delivering());
         if self.goaway_queued || waits {
             return false;
         }
         self.goaway_queued = true;
         if !matches!(request.fault, ConnectionFault::GoAway(_)) {
-            link.go_away(request.code);
+            link.go_away(request.code, now);
         }
         true
     }

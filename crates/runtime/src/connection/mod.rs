@@ -24,6 +24,8 @@ use std::time::Duration;
 
 use ferroswarm_proto::multistream::ProtocolId;
 use ferroswarm_proto::muxer::UNACKED_MAX;
+use ferroswarm_proto::resource::Priority;
+use ferroswarm_quic::Session;
 use ferroswarm_secure::{Channel, RecordError};
 
 use crate::config::Limits;
@@ -36,6 +38,7 @@ use crate::resources::{
     Bound, ConnectionScope, MemoryCharge, Refusal, Resources, ScopeId, StreamScope,
 };
 use crate::slot::{Proposals, StreamSlot};
+use crate::socket::{Route, Socket};
 use crate::stats::Traffic;
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Instant, Mutex, Ordering};
 
@@ -58,6 +61,18 @@ pub(crate) enum Layers {
         /// Bytes after the muxer's negotiation, already opened.
         plaintext: Vec<u8>,
     },
+    /// QUIC.
+    Quic {
+        route: Arc<dyn Route>,
+        session: Session,
+    },
+}
+
+impl Layers {
+    /// Returns whether the node's muxer carries the streams.
+    pub(crate) const fn is_muxed(&self) -> bool {
+        matches!(self, Self::Muxed { .. })
+    }
 }
 
 /// Components of a new connection.
@@ -106,7 +121,7 @@ pub struct Connection {
     /// The driver found the lock held: the holder wakes it after releasing the lock.
     driver_waits: AtomicBool,
     waker: Mutex<Option<Waker>>,
-    pipe: Arc<dyn BytePipe>,
+    socket: Socket,
     handlers: Arc<Handlers>,
     limits: Arc<Limits>,
     epoch: Instant,
@@ -139,20 +154,11 @@ pub struct Connection {
 impl Connection {
     /// Creates a connection from `parts`; the next drain reports it to JavaScript.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Layers::Muxed {
-            pipe,
-            channel,
-            leftover,
-            plaintext,
-        } = parts.layers;
-        let link = Link::new(
-            &parts.facts,
-            &parts.limits,
-            &parts.resources,
-            channel,
-            leftover,
-            plaintext,
-        );
+        let socket = match &parts.layers {
+            Layers::Muxed { pipe, .. } => Socket::Pipe(Arc::clone(pipe)),
+            Layers::Quic { route, .. } => Socket::Route(Arc::clone(route)),
+        };
+        let link = Link::new(&parts.facts, &parts.limits, &parts.resources, parts.layers);
         let connection = Arc::new(Self {
             core: Mutex::new(Core::new(link)),
             hub: parts.hub,
@@ -168,7 +174,7 @@ impl Connection {
             unread: AtomicBool::new(false),
             driver_waits: AtomicBool::new(false),
             waker: Mutex::new(None),
-            pipe,
+            socket,
             handlers: parts.handlers,
             limits: parts.limits,
             epoch: parts.epoch,
@@ -201,9 +207,18 @@ impl Connection {
         &self.facts
     }
 
-    /// Underlying socket.
+    /// What it waits for outside its lock.
+    pub(crate) const fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Returns its byte pipe.
+    #[cfg(test)]
     pub(crate) fn pipe(&self) -> &dyn BytePipe {
-        &*self.pipe
+        match &self.socket {
+            Socket::Pipe(pipe) => &**pipe,
+            Socket::Route(_) => panic!("a connection over a pipe"),
+        }
     }
 
     /// Returns why and how the connection ended, once it has.
@@ -425,6 +440,19 @@ impl Connection {
     pub(crate) fn add_window_growth(&self, bytes: usize) {
         self.window_growth.fetch_add(bytes, Ordering::SeqCst);
         self.discharge();
+    }
+
+    /// Reserves memory for the growth of a receive window that all streams share, until the end of
+    /// the connection; returns whether there was any.
+    fn reserve_window(&self, bytes: u32) -> bool {
+        let reserved = self
+            .resources
+            .reserve_memory(self.scope, bytes.into(), Priority::WINDOW);
+        match reserved {
+            Ok(()) => self.add_window_growth(bytes as usize),
+            Err(_) => self.hub.stats.window_refusals.add(1),
+        }
+        reserved.is_ok()
     }
 
     pub(crate) fn sub_window_growth(&self, bytes: usize) {

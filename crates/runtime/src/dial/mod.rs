@@ -15,7 +15,7 @@ use crate::node::{Origin, Shared};
 use crate::resources::ConnectionScope;
 use crate::sync::Arc;
 use crate::threads::Seat;
-use crate::transport::{Endpoint, RawConnection};
+use crate::transport::{Dialling, Endpoint, RawConnection};
 use crate::upgrade::{Purpose, Upgraded, farewell, upgrade};
 
 use race::{Bounds, Race};
@@ -169,7 +169,12 @@ async fn connect(
     if let Some(peer) = attempt.peer {
         scope.set_peer(peer).map_err(refused)?;
     }
-    let raw = endpoint.dial(&shared.transports).await?;
+    let identity = dial.identity.as_ref().unwrap_or(&shared.upgrade.identity);
+    let dialling = Dialling {
+        identity,
+        peer: attempt.peer,
+    };
+    let raw = endpoint.dial(&shared.transports, &dialling).await?;
     let connect_time = started.elapsed();
     // Nobody else sets it.
     let _ = progress.connected.set(tokio::time::Instant::now());
@@ -184,7 +189,7 @@ async fn connect(
     };
     let purpose = Purpose {
         role: dial.role,
-        identity: dial.identity.as_ref().unwrap_or(&shared.upgrade.identity),
+        identity,
         expected_peer: attempt.peer,
         securities: dial.securities.as_deref(),
         agreement: Agreement::Lazy,

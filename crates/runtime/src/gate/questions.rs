@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ferroswarm_secure::{PeerId, SecuredPeer, Security};
+use ferroswarm_secure::{PeerId, Security};
 use multiaddr::Multiaddr;
 use tokio::sync::oneshot;
 
@@ -201,12 +201,11 @@ impl Asker<'_> {
     /// [`ConnectError::Gated`].
     pub(crate) async fn upgraded(
         &self,
-        peer: &SecuredPeer,
-        muxers: &[Box<str>],
+        peer: PeerId,
+        security: Option<Security>,
+        muxer: Option<Box<str>>,
     ) -> Result<(), ConnectError> {
-        // A node has one.
-        let muxer = muxers.first().cloned();
-        self.ask(Hook::Upgraded, Some(peer.id), Some(peer.security), muxer)
+        self.ask(Hook::Upgraded, Some(peer), security, muxer)
             .await?;
         Ok(())
     }

@@ -89,7 +89,7 @@ impl Side {
 
     /// Returns the code reported here when the remote sends `code`: the `yamux` crate reports none.
     pub(crate) fn heard(&self, code: u32) -> u32 {
-        match self.connection.facts().muxer {
+        match self.connection.facts().muxer.unwrap_or_default() {
             Muxer::Yamux => code,
             Muxer::YamuxCrate => 0,
         }
@@ -124,7 +124,7 @@ impl Side {
             if let Err(fault) = self.connection.poll_drive(&mut cx, &mut self.scratch) {
                 self.connection.finish(fault);
                 // The last steps of a driver and of its owner.
-                self.connection.pipe().close();
+                self.connection.socket().close();
                 let connection = &self.connection;
                 connection.resources().end_connection(connection.scope());
                 self.ended = Some(fault);

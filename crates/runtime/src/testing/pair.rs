@@ -169,7 +169,7 @@ fn establish(
             remote_address: address.clone(),
             local_address: address,
             security: Some(Security::Noise),
-            muxer: end.muxer,
+            muxer: Some(end.muxer),
             early_muxer: true,
             stages: StageTimes::default(),
         },

@@ -4,7 +4,7 @@ use ferroswarm_secure::{Identity, KeyType, Keypair, Security};
 
 use crate::hub::Hub;
 use crate::sync::Arc;
-use crate::{DnsOptions, Gate, Limits, Muxer, Node, NodeOptions, ResourceOptions};
+use crate::{DnsOptions, Gate, Limits, Muxer, Node, NodeOptions, QuicConfig, ResourceOptions};
 
 /// Starts a node on this hub.
 pub(crate) fn single_node(hub: Arc<Hub>) -> Node {
@@ -23,6 +23,7 @@ pub(crate) fn gated_node(hub: Arc<Hub>, gate: Gate) -> Node {
         resources: ResourceOptions::default(),
         gate: Arc::new(gate),
         dns: DnsOptions::default(),
+        quic: QuicConfig::default(),
     };
     Node::start(1, hub, options).expect("threads")
 }

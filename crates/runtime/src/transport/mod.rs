@@ -8,25 +8,41 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use multiaddr::Multiaddr;
+use multiaddr::{Multiaddr, Protocol};
+
+use ferroswarm_secure::{Identity, PeerId};
 
 use crate::command::{AddressError, ConnectError};
 use crate::pipe::BytePipe;
 use crate::sync::Arc;
 
+pub(crate) use self::quic::{Authenticated, Endpoints};
+
+mod host;
 #[cfg(test)]
 pub(crate) mod memory;
+mod quic;
 mod tcp;
 mod zones;
 
 /// Settings of a node's transports, and the sockets that its connections share.
-#[derive(Default)]
-pub(crate) struct Transports {}
+pub(crate) struct Transports {
+    pub(crate) quic: Arc<Endpoints>,
+}
+
+/// Who dials whom.
+pub(crate) struct Dialling<'a> {
+    /// Identity to dial with.
+    pub(crate) identity: &'a Identity,
+    /// Expected peer; any if `None`.
+    pub(crate) peer: Option<PeerId>,
+}
 
 /// A parsed address: an endpoint of one transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Tcp(SocketAddr),
+    Quic(SocketAddr),
 }
 
 impl Endpoint {
@@ -36,13 +52,17 @@ impl Endpoint {
     /// # Errors
     /// The part that no transport supports, or the zone that this host does not have.
     pub(crate) fn parse(address: &Multiaddr) -> Result<Self, AddressError> {
+        let is_quic = |part| matches!(part, Protocol::Udp(_));
+        if address.iter().any(is_quic) {
+            return quic::socket_address(address).map(Self::Quic);
+        }
         tcp::socket_address(address).map(Self::Tcp)
     }
 
     /// Returns the host of the remote, if the transport has one.
     pub(crate) const fn host(&self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(address) => Some(address.ip()),
+            Self::Tcp(address) | Self::Quic(address) => Some(address.ip()),
         }
     }
 
@@ -50,6 +70,8 @@ impl Endpoint {
     pub(crate) const fn descriptors(&self) -> u32 {
         match self {
             Self::Tcp(_) => 1,
+            // Its endpoint has one.
+            Self::Quic(_) => 0,
         }
     }
 
@@ -59,21 +81,23 @@ impl Endpoint {
     /// Errors of the socket, and of the handshakes that belong to the transport.
     pub(crate) async fn dial(
         self,
-        _transports: &Transports,
+        transports: &Transports,
+        dialling: &Dialling<'_>,
     ) -> Result<RawConnection, ConnectError> {
         match self {
             Self::Tcp(address) => Ok(tcp::dial(address).await?),
+            Self::Quic(address) => transports.quic.dial(address, dialling).await,
         }
     }
 
     /// Binds and listens; with `shares_port`, other processes may do so too.
-    pub(crate) fn listen(
-        self,
-        _transports: &Transports,
-        shares_port: bool,
-    ) -> io::Result<Listener> {
+    pub(crate) fn listen(self, transports: &Transports, shares_port: bool) -> io::Result<Listener> {
         match self {
             Self::Tcp(address) => tcp::Listener::bind(address, shares_port).map(Listener::Tcp),
+            Self::Quic(address) => {
+                let listener = transports.quic.listen(address, shares_port);
+                listener.map(Listener::Quic)
+            }
         }
     }
 }
@@ -81,6 +105,7 @@ impl Endpoint {
 /// A bound endpoint.
 pub(crate) enum Listener {
     Tcp(tcp::Listener),
+    Quic(quic::Listener),
 }
 
 impl Listener {
@@ -88,6 +113,7 @@ impl Listener {
     pub(crate) async fn accept(&self) -> io::Result<Arrival> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(Arrival::Tcp),
+            Self::Quic(listener) => listener.accept().await.map(Arrival::Quic),
         }
     }
 
@@ -95,6 +121,7 @@ impl Listener {
     pub(crate) fn local_address(&self) -> io::Result<Multiaddr> {
         match self {
             Self::Tcp(listener) => listener.local_address(),
+            Self::Quic(listener) => listener.local_address(),
         }
     }
 }
@@ -102,13 +129,15 @@ impl Listener {
 /// An accepted connection that nothing has been read from. Dropping it refuses it.
 pub(crate) enum Arrival {
     Tcp(tcp::Arrival),
+    Quic(quic::Arrival),
 }
 
 impl Arrival {
     /// Returns the remote host, if the transport has one.
-    pub(crate) const fn host(&self) -> Option<IpAddr> {
+    pub(crate) fn host(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(arrival) => Some(arrival.host()),
+            Self::Quic(arrival) => arrival.host(),
         }
     }
 
@@ -116,12 +145,26 @@ impl Arrival {
     pub(crate) const fn descriptors(&self) -> u32 {
         match self {
             Self::Tcp(_) => 1,
+            Self::Quic(_) => 0,
+        }
+    }
+
+    /// Returns whether the remote may have forged its address, and can be made to prove it.
+    pub(crate) fn is_unproven(&self) -> bool {
+        matches!(self, Self::Quic(arrival) if arrival.is_unproven())
+    }
+
+    /// Makes the remote come again with a proof of its address.
+    pub(crate) fn demand_proof(self) {
+        if let Self::Quic(arrival) = self {
+            arrival.demand_proof();
         }
     }
 
     pub(crate) fn remote_address(&self) -> Multiaddr {
         match self {
             Self::Tcp(arrival) => arrival.remote_address(),
+            Self::Quic(arrival) => arrival.remote_address(),
         }
     }
 
@@ -136,6 +179,7 @@ impl Arrival {
     ) -> Result<RawConnection, ConnectError> {
         match self {
             Self::Tcp(arrival) => Ok(arrival.register()?),
+            Self::Quic(arrival) => arrival.open().await,
         }
     }
 }
@@ -163,4 +207,6 @@ impl RawConnection {
 pub(crate) enum Carrier {
     /// Bytes. Nothing is known of the remote before the upgrade.
     Pipe(Arc<dyn BytePipe>),
+    /// A connection whose peer is known, and which has streams of its own.
+    Session(Arc<Authenticated>),
 }

@@ -1,7 +1,7 @@
 //! TCP: non-blocking sockets with TCP_NODELAY.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::task::{Context, Poll};
 
 use ferroswarm_send_queue::unacknowledged;
@@ -10,7 +10,8 @@ use socket2::{Domain, Protocol as SocketProtocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::{RawConnection, zones};
+use super::RawConnection;
+use super::host::{self, Host, share_port};
 use crate::command::AddressError;
 use crate::event_queue::EventQueue;
 use crate::pipe::BytePipe;
@@ -22,51 +23,17 @@ const BACKLOG: i32 = 1_024;
 /// Returns the socket address of `/ip4/…/tcp/…`, `/ip6/…/tcp/…` or `/ip6zone/…/ip6/…/tcp/…`, and of
 /// nothing else.
 pub(super) fn socket_address(address: &Multiaddr) -> Result<SocketAddr, AddressError> {
-    let mut parts = address.iter().peekable();
-    let zone = match parts.peek() {
-        Some(Protocol::Ip6zone(zone)) => Some(zone.clone()),
-        _ => None,
-    };
-    if zone.is_some() {
-        parts.next();
+    let host = Host::of(address)?;
+    match host.rest(address)[..] {
+        [Protocol::Tcp(port)] => Ok(host.with_port(port)),
+        [Protocol::Tcp(_), ..] => Err(host.refused(address, 1)),
+        _ => Err(host.refused(address, 0)),
     }
-    let refused = |at| Err(AddressError::NoTransport(address.iter().skip(at).collect()));
-    let at = usize::from(zone.is_some());
-    let ip = match (parts.next(), &zone) {
-        (Some(Protocol::Ip4(ip)), None) => IpAddr::V4(ip),
-        (Some(Protocol::Ip6(ip)), _) => IpAddr::V6(ip),
-        _ => return refused(0),
-    };
-    let Some(Protocol::Tcp(port)) = parts.next() else {
-        return refused(at + 1);
-    };
-    if parts.next().is_some() {
-        return refused(at + 2);
-    }
-    Ok(match (ip, zone) {
-        (IpAddr::V4(ip), _) => SocketAddrV4::new(ip, port).into(),
-        (IpAddr::V6(ip), None) => SocketAddrV6::new(ip, port, 0, 0).into(),
-        (IpAddr::V6(ip), Some(zone)) => {
-            let index = zones::index_of(&zone)
-                .ok_or_else(|| AddressError::NoInterface(zone.as_ref().into()))?;
-            SocketAddrV6::new(ip, port, 0, index).into()
-        }
-    })
 }
 
 /// Returns `/ip4/…/tcp/…` or `/ip6/…/tcp/…`, with its zone if it has one.
 fn multiaddr(address: SocketAddr) -> Multiaddr {
-    let mut parts = Multiaddr::empty();
-    // An IPv4-mapped address denotes its IPv4 host.
-    match (address.ip().to_canonical(), address) {
-        (IpAddr::V4(ip), _) => parts.push(Protocol::Ip4(ip)),
-        (IpAddr::V6(ip), SocketAddr::V6(address)) if address.scope_id() != 0 => {
-            parts.push(Protocol::Ip6zone(zones::name_of(address.scope_id()).into()));
-            parts.push(Protocol::Ip6(ip));
-        }
-        (IpAddr::V6(ip), _) => parts.push(Protocol::Ip6(ip)),
-    }
-    parts.with(Protocol::Tcp(address.port()))
+    host::multiaddr(address).with(Protocol::Tcp(address.port()))
 }
 
 /// A listening socket.
@@ -110,16 +77,6 @@ impl Listener {
     pub(crate) fn local_address(&self) -> io::Result<Multiaddr> {
         self.0.local_addr().map(multiaddr)
     }
-}
-
-#[cfg(target_os = "linux")]
-fn share_port(socket: &Socket) -> io::Result<()> {
-    socket.set_reuse_port(true)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn share_port(_socket: &Socket) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// An accepted connection, not yet registered with the event queue of a thread.
@@ -299,6 +256,7 @@ impl BytePipe for TcpPipe {
 
 #[cfg(test)]
 mod tests {
+    use super::super::zones;
     use super::*;
 
     fn read(text: &str) -> Result<String, String> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ferroswarm_runtime::{
     CallError, DialRequest, DnsOptions, Doorbell, Environment, Facts, Handler, Hub, Identity,
     KeyType, Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt,
-    Proposals, ProtocolId, ProtocolTable, Record, ResourceOptions, Role, Security,
+    Proposals, ProtocolId, ProtocolTable, QuicConfig, Record, ResourceOptions, Role, Security,
 };
 
 /// Nothing here takes long, but the machine may be small and busy.
@@ -177,6 +177,7 @@ impl Driver {
             resources: ResourceOptions::default(),
             gate: Arc::default(),
             dns: DnsOptions::default(),
+            quic: QuicConfig::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).expect("threads");
         Self {

@@ -11,7 +11,8 @@ use std::time::Duration;
 use ferroswarm_runtime::{
     DialRequest, DnsOptions, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity,
     KeyType, Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt,
-    Proposals, ProtocolId, ProtocolTable, Record, ResourceOptions, Role, Security, StreamSlot,
+    Proposals, ProtocolId, ProtocolTable, QuicConfig, Record, ResourceOptions, Role, Security,
+    StreamSlot,
 };
 
 use counting::counts;
@@ -106,6 +107,7 @@ impl Side {
             resources,
             gate: Arc::default(),
             dns: DnsOptions::default(),
+            quic: QuicConfig::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).unwrap();
         let mut table = ProtocolTable::default();

@@ -46,6 +46,8 @@ mod resolve;
 mod resources;
 #[path = "../../src/slot/mod.rs"]
 mod slot;
+#[path = "../../src/socket.rs"]
+mod socket;
 #[path = "../../src/stats.rs"]
 mod stats;
 #[path = "../../src/testing/mod.rs"]

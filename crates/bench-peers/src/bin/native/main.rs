@@ -17,7 +17,8 @@ use ferroswarm_bench_peers::Result;
 use ferroswarm_bench_peers::options::{Mode, Options};
 use ferroswarm_runtime::resource::LimitTable;
 use ferroswarm_runtime::{
-    DnsOptions, Identity, KeyType, Keypair, Limits, Muxer, NodeOptions, ResourceOptions, Security,
+    DnsOptions, Identity, KeyType, Keypair, Limits, Muxer, NodeOptions, QuicConfig,
+    ResourceOptions, Security,
 };
 
 use crate::reactor::Reactor;
@@ -62,6 +63,7 @@ fn node_options(options: &Options) -> Result<NodeOptions> {
             ..ResourceOptions::default()
         },
         dns: DnsOptions::default(),
+        quic: QuicConfig::default(),
     })
 }
 

@@ -1,153 +1,261 @@
-//! Muxer, record layer and socket of a connection, which carry the bytes of its streams.
+//! What carries the streams of a connection: a muxer over records over a byte pipe, or QUIC.
 //!
-//! A link identifies streams by key only. Incoming bytes leave it as events of the muxer; outgoing
-//! bytes are put into the record being filled. A transport with its own streams and encryption
-//! would replace this module.
+//! A link identifies streams by key only. Incoming bytes leave it as events; outgoing bytes are put
+//! into it stream by stream, and flushed.
 
-mod delivery;
-mod inbound;
-mod outbound;
-mod owner;
+mod muxed;
+mod quic;
 
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::{
-    Engine, MemoryBudget, OpenError, Role, StreamErrorCode, StreamKey, yamux, yamux_crate,
-};
-use ferroswarm_proto::resource::{Limit, Priority};
-use ferroswarm_secure::Channel;
+use ferroswarm_proto::muxer::{MemoryBudget, OpenError, StreamErrorCode, StreamKey};
+use ferroswarm_proto::stream::Pipe;
 
-use crate::config::{Limits, Muxer};
-use crate::diagnostics::{Fact, Stall};
+use crate::config::Limits;
 use crate::error::ConnectionFault;
 use crate::resources::Resources;
+use crate::sync::Arc;
 
-use super::{Connection, Facts};
+use super::{Connection, Facts, Layers, Scratch};
 
-use self::inbound::Input;
-use self::outbound::Output;
-use self::owner::SocketOwner;
+pub(super) use self::muxed::{LIGHT_TURN_BYTES, Muxed};
+pub(super) use self::quic::Quic;
 
-pub(super) use self::inbound::Received;
-pub(super) use self::outbound::Mark;
-pub(super) use self::owner::LIGHT_TURN_BYTES;
-
-/// Muxer, record layer and socket state shared by the streams of one connection.
-pub(super) struct Link {
-    engine: Engine,
-    channel: Channel,
-    input: Input,
-    output: Output,
-    /// Thread that waits for the socket.
-    owner: SocketOwner,
-    /// Bytes read and written since the last choice of owner.
-    recent_bytes: usize,
-    /// Frames received and sent that are already in the environment's counters.
-    frames_counted: [u64; 2],
+/// The link of a connection.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per connection, and nearly always the large variant"
+)]
+pub(super) enum Link {
+    /// A muxer, records and a pipe.
+    Muxed(Muxed),
+    /// QUIC, which has streams and encryption of its own.
+    Quic(Box<Quic>),
 }
 
-impl Link {
-    /// Creates the link of a new connection with the bytes received after the handshake: `leftover`
-    /// still sealed, `plaintext` already opened.
-    pub(super) fn new(
-        facts: &Facts,
-        limits: &Limits,
-        resources: &Resources,
-        channel: Channel,
-        leftover: Vec<u8>,
-        plaintext: Vec<u8>,
-    ) -> Self {
-        Self {
-            engine: engine(facts, limits, resources),
-            channel,
-            input: Input::new(leftover, plaintext),
-            output: Output::default(),
-            owner: SocketOwner::default(),
-            recent_bytes: 0,
-            frames_counted: [0; 2],
-        }
-    }
+/// Outcome of a turn of reading.
+pub(super) enum Received {
+    /// Nothing is left to read.
+    Dry,
+    /// There may be more, after other connections have had their turn.
+    More,
+    /// JavaScript must drain first.
+    Paused,
+    /// No input is accepted until the socket has taken pending output.
+    Congested,
+}
 
+/// Snapshot of output progress.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    /// Stream bytes taken since the start of the connection.
+    taken: u64,
+    /// Of these, what has not been sent, or for QUIC not been acknowledged.
+    waiting: usize,
+}
+
+impl Mark {
+    /// Returns whether output has progressed since `earlier`.
+    pub(super) const fn has_moved_since(self, earlier: Self) -> bool {
+        self.taken > earlier.taken || self.waiting < earlier.waiting
+    }
+}
+
+/// Stream bytes put into a link.
+pub(super) struct Framed {
+    /// Number of bytes.
+    pub(super) count: usize,
+    /// Flow control, not room for this turn, keeps the rest from being sent now.
+    pub(super) is_blocked: bool,
+}
+
+/// A link as the streams of its connection use it.
+pub(super) trait StreamLink {
     /// Opens a stream.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub(super) fn open(&mut self) -> Result<StreamKey, OpenError> {
-        self.engine.open()
-    }
+    fn open(&mut self) -> Result<StreamKey, OpenError>;
+
+    /// Returns whether the remote has room for a stream as soon as it is opened, and does not
+    /// acknowledge it.
+    fn is_acknowledged(&self, key: StreamKey) -> bool;
 
     /// Acknowledges an inbound stream that was reported to JavaScript.
-    pub(super) fn accept(&mut self, key: StreamKey) {
-        self.engine.accept(key);
-    }
+    fn accept(&mut self, key: StreamKey);
 
     /// Records that JavaScript has read `bytes` of the stream; returns the number of consumed bytes
-    /// at which credit is next worth a frame.
-    pub(super) fn consumed(
+    /// at which that is next worth a call.
+    fn consumed(
         &mut self,
         key: StreamKey,
         bytes: u32,
         now: Duration,
         budget: &mut dyn MemoryBudget,
-    ) -> u32 {
-        let step = self.engine.consumed(key, bytes, now, budget);
-        step.max(1)
-    }
+    ) -> u32;
 
     /// Discards the rest of a stream that is no longer read.
-    pub(super) fn discard(&mut self, key: StreamKey) {
-        self.engine.discard(key);
-    }
+    fn discard(&mut self, key: StreamKey);
 
     /// Resets a stream.
-    pub(super) fn reset(&mut self, key: StreamKey, code: u32) {
-        self.engine.reset(key, code);
-    }
+    fn reset(&mut self, key: StreamKey, code: u32);
 
-    /// Resets an inbound stream for which there is no room; the muxer limits how many a remote may
-    /// cause.
-    pub(super) fn turn_away(&mut self, key: StreamKey, code: StreamErrorCode) {
-        self.engine.turn_away(key, code);
-    }
+    /// Resets an inbound stream for which there is no room.
+    fn turn_away(&mut self, key: StreamKey, code: StreamErrorCode);
 
     /// Removes a stream; its key may be reused.
-    pub(super) fn remove(&mut self, key: StreamKey) {
-        self.engine.remove(key);
-    }
+    fn remove(&mut self, key: StreamKey);
 
     /// Measures the round-trip time unless it is known.
-    pub(super) fn measure(&mut self, now: Duration) {
-        if self.engine.rtt().is_none() {
-            self.engine.ping(now);
+    fn measure(&mut self, now: Duration);
+
+    /// Returns whether there is room for the bytes of a stream in this turn.
+    fn has_room(&self) -> bool;
+
+    /// Puts pending control frames where they go before the bytes that follow.
+    fn put_control(&mut self);
+
+    /// Puts some of the front of the bytes of a stream. The caller has checked
+    /// [`has_room`](Self::has_room).
+    fn send(&mut self, key: StreamKey, bytes: &Pipe) -> Framed;
+
+    /// Ends our half of a stream; returns false if there is no room in this turn.
+    fn finish(&mut self, key: StreamKey) -> bool;
+}
+
+/// Forwards a call to the link, whichever it is.
+macro_rules! either {
+    ($link:expr, $inner:ident => $call:expr) => {
+        match $link {
+            Self::Muxed($inner) => $call,
+            Self::Quic($inner) => $call,
+        }
+    };
+}
+
+impl Link {
+    /// Creates the link of a new connection.
+    pub(super) fn new(
+        facts: &Facts,
+        limits: &Limits,
+        resources: &Resources,
+        layers: Layers,
+    ) -> Self {
+        match layers {
+            Layers::Muxed {
+                pipe,
+                channel,
+                leftover,
+                plaintext,
+            } => Self::Muxed(Muxed::new(
+                facts, limits, resources, pipe, channel, leftover, plaintext,
+            )),
+            Layers::Quic { route, session } => Self::Quic(Box::new(Quic::new(route, session))),
         }
     }
 
-    /// Queues our GoAway.
-    pub(super) fn go_away(&mut self, code: u32) {
-        self.engine.go_away(code);
+    pub(super) fn streams(&mut self) -> &mut dyn StreamLink {
+        match self {
+            Self::Muxed(muxed) => muxed,
+            Self::Quic(quic) => &mut **quic,
+        }
+    }
+
+    /// Seals what `fill` puts into the link, until it puts nothing or at least `target` bytes are
+    /// sealed; returns the number of bytes sealed. They wait for [`flush`](Self::flush), which must
+    /// have left none before.
+    ///
+    /// # Errors
+    /// [`ConnectionFault::Record`] if the channel has failed.
+    pub(super) fn seal(
+        &mut self,
+        connection: &Connection,
+        scratch: &mut Scratch,
+        target: usize,
+        mut fill: impl FnMut(&mut dyn StreamLink),
+    ) -> Result<usize, ConnectionFault> {
+        match self {
+            Self::Muxed(muxed) => muxed.seal(connection, scratch, target, |link| fill(link)),
+            Self::Quic(quic) => Ok(quic.fill(target, |link| fill(link))),
+        }
+    }
+
+    /// Sends what is sealed; returns false if some is left or a write has failed.
+    pub(super) fn flush(
+        &mut self,
+        connection: &Connection,
+        scratch: &mut Scratch,
+        now: Duration,
+    ) -> bool {
+        either!(self, link => link.flush(connection, scratch, now))
+    }
+
+    /// Returns whether output waits for the socket.
+    pub(super) const fn wants_write(&self) -> bool {
+        either!(self, link => link.wants_write())
+    }
+
+    /// Returns whether a write has failed.
+    pub(super) const fn has_write_failed(&self) -> bool {
+        matches!(self, Self::Muxed(muxed) if muxed.has_write_failed())
+    }
+
+    /// Returns whether streams that have ended wait for the remote to acknowledge that: what follows
+    /// would discard it.
+    pub(super) fn is_delivering(&self) -> bool {
+        matches!(self, Self::Quic(quic) if quic.is_delivering())
+    }
+
+    /// Tells the remote that the connection is closed, after everything before.
+    pub(super) fn go_away(&mut self, code: u32, now: Duration) {
+        match self {
+            Self::Muxed(muxed) => muxed.go_away(code),
+            Self::Quic(quic) => quic.go_away(code, now),
+        }
+    }
+
+    /// Closes the channel right after the last control frame.
+    pub(super) fn close_channel(&mut self) {
+        either!(self, link => link.close_channel());
+    }
+
+    /// Returns whether the channel is closed: nothing can be sent after that.
+    pub(super) const fn is_closed(&self) -> bool {
+        either!(self, link => link.is_closed())
+    }
+
+    /// Returns whether all output is flushed, the end of the channel included, or no more can be
+    /// sent.
+    pub(super) const fn is_flushed(&self) -> bool {
+        either!(self, link => link.is_flushed())
+    }
+
+    /// Takes a snapshot of output progress.
+    pub(super) fn mark(&self) -> Mark {
+        either!(self, link => link.mark())
     }
 
     /// Returns whether control frames may be pending.
     pub(super) fn has_control(&self) -> bool {
-        self.engine.has_control()
+        matches!(self, Self::Muxed(muxed) if muxed.has_control())
     }
 
-    /// Returns whether the muxer may have events without further input.
+    /// Returns whether there may be events without further input.
     pub(super) fn has_events(&self) -> bool {
-        self.engine.has_events()
+        either!(self, link => link.has_events())
+    }
+
+    /// Returns whether too many replies wait for the socket, which is not read until it takes them.
+    pub(super) fn is_congested(&self, connection: &Connection) -> bool {
+        matches!(self, Self::Muxed(muxed) if muxed.is_congested(connection))
     }
 
     /// Returns the earliest deadline.
-    pub(super) fn next_deadline(&self, limits: &Limits) -> Option<Duration> {
-        [
-            self.engine.poll_deadline(),
-            self.output.stall_deadline(limits),
-            self.sample_deadline(limits),
-            self.owner.deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+    pub(super) fn next_deadline(&mut self, connection: &Connection) -> Option<Duration> {
+        match self {
+            Self::Muxed(muxed) => muxed.next_deadline(&connection.limits),
+            Self::Quic(quic) => quic.next_deadline(),
+        }
     }
 
     /// Handles the deadlines due at `now`.
@@ -159,102 +267,95 @@ impl Link {
         connection: &Connection,
         now: Duration,
     ) -> Result<(), ConnectionFault> {
-        self.sample_delivery(connection, now);
-        if self.engine.poll_deadline().is_some_and(|at| at <= now) {
-            self.engine.handle_deadline(now).map_err(|error| {
-                if error.is_frame_stall() {
-                    connection.report(Fact::ConnectionStalled(Stall::Frame));
-                    ConnectionFault::FrameStall
-                } else {
-                    connection.report(Fact::ConnectionStalled(Stall::Keepalive));
-                    ConnectionFault::Keepalive
-                }
-            })?;
+        match self {
+            Self::Muxed(muxed) => muxed.handle_deadlines(connection, now),
+            Self::Quic(quic) => {
+                quic.handle_deadlines(now);
+                Ok(())
+            }
         }
-        let stall = self.output.stall_deadline(&connection.limits);
-        if stall.is_some_and(|at| at <= now) {
-            connection.report(Fact::ConnectionStalled(Stall::Write));
-            return Err(ConnectionFault::WriteStall);
-        }
-        Ok(())
     }
 
-    /// Adds the frames of this turn to the counters of the environment and the connection.
+    /// Adds what this turn has carried to the counters of the environment and the connection.
     pub(super) fn count_frames(&mut self, connection: &Connection) {
-        let [received, sent] = self.engine.frames();
-        let before = std::mem::replace(&mut self.frames_counted, [received, sent]);
-        connection.hub.stats.frames_in.add(received - before[0]);
-        connection.hub.stats.frames_out.add(sent - before[1]);
-        connection.traffic.frames_in.set(received);
-        connection.traffic.frames_out.set(sent);
-        if let Some(rtt) = self.engine.rtt() {
-            let micros = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
-            // 0 means unknown, so a pong within a microsecond counts as 1.
-            connection.traffic.round_trip_us.set(micros.max(1));
-        }
+        either!(self, link => link.count_frames(connection));
     }
 
     /// Releases memory and the place on the event loop at the end of the connection.
     pub(super) fn end(&mut self, connection: &Connection) {
-        self.leave(connection);
-        self.input.clear();
-        self.output.clear();
+        match self {
+            Self::Muxed(muxed) => muxed.end(connection),
+            // Late datagrams of the remote are still answered.
+            Self::Quic(quic) => quic.end(connection),
+        }
     }
 
     /// Makes the channel fail: a failed channel cannot seal any more.
     #[cfg(test)]
     pub(super) fn break_channel(&mut self) {
-        let broken = self.channel.open(&mut [0; 64]);
-        assert!(broken.is_err(), "a record of zeros was opened");
-    }
-}
-
-fn engine(facts: &Facts, limits: &Limits, resources: &Resources) -> Engine {
-    let role = match facts.role {
-        ferroswarm_secure::Role::Dialer => Role::Dialer,
-        ferroswarm_secure::Role::Listener => Role::Listener,
-    };
-    match facts.muxer {
-        Muxer::Yamux => Engine::Yamux(yamux::Session::new(role, yamux_config(limits))),
-        Muxer::YamuxCrate => {
-            let session = yamux_crate::Session::new(role, crate_config(limits, resources));
-            Engine::YamuxCrate(Box::new(session))
+        if let Self::Muxed(muxed) = self {
+            muxed.break_channel();
         }
     }
 }
 
-fn yamux_config(limits: &Limits) -> yamux::Config {
-    yamux::Config {
-        // Both are enforced by the connection, for all muxers: by its scope, and by
-        // `Connection::has_backlog_room`.
-        inbound_streams_max: u32::MAX,
-        accept_backlog: u32::MAX,
-        window_max: limits.window_bytes_max,
-        keepalive_interval: limits.keepalive_interval,
-        keepalive_timeout: limits.keepalive_timeout,
-        delivery_timeout: limits.write_stall_timeout,
-        ..yamux::Config::default()
+/// The thread that waits for the socket. Datagrams are always received by an I/O thread.
+impl Link {
+    pub(super) const fn is_on_loop(&self) -> bool {
+        matches!(self, Self::Muxed(muxed) if muxed.is_on_loop())
     }
-}
 
-/// The crate checks limits of its own, and grows windows without asking: it has the limits of the
-/// connection's scope as they are when the connection is opened.
-fn crate_config(limits: &Limits, resources: &Resources) -> yamux_crate::Config {
-    // Nothing is refused in a dry run.
-    let scope = if resources.is_dry_run() {
-        Limit::UNLIMITED
-    } else {
-        resources.connection_limit()
-    };
-    let growth_max = usize::try_from(Priority::WINDOW.share_of(scope.memory));
-    yamux_crate::Config {
-        inbound_streams_max: scope.streams_inbound,
-        // Streams closed by JavaScript count until the remote has ended them too.
-        outbound_streams_max: scope.streams_outbound.saturating_mul(2),
-        // Enforced by `Connection::has_backlog_room`, for all muxers.
-        accept_backlog: u32::MAX,
-        growth_max: growth_max
-            .unwrap_or(usize::MAX)
-            .min(limits.window_bytes_max as usize),
+    /// Decides on the owner of the socket at the end of a turn of the driver.
+    pub(super) fn choose_owner(
+        &mut self,
+        connection: &Arc<Connection>,
+        received: &Received,
+        now: Duration,
+    ) -> Result<(), ConnectionFault> {
+        match self {
+            Self::Muxed(muxed) => muxed.choose_owner(connection, received, now),
+            Self::Quic(_) => Ok(()),
+        }
+    }
+
+    /// Portion of a read buffer of `length` bytes that leaves room for `bytes` from the socket.
+    pub(super) fn buffer_for(&self, bytes: usize, length: usize) -> usize {
+        match self {
+            Self::Muxed(muxed) => muxed.buffer_for(bytes, length),
+            Self::Quic(_) => length,
+        }
+    }
+
+    /// Ends a turn on JavaScript's thread, in which the socket was read until it was `dry` or not;
+    /// returns whether the driver must take over.
+    pub(super) fn end_loop_turn(
+        &mut self,
+        connection: &Connection,
+        dry: bool,
+        may_stay: bool,
+    ) -> bool {
+        match self {
+            Self::Muxed(muxed) => muxed.end_loop_turn(connection, dry, may_stay),
+            Self::Quic(_) => true,
+        }
+    }
+
+    /// Leaves the event loop; the driver must then take the socket back.
+    pub(super) fn leave(&mut self, connection: &Connection) {
+        if let Self::Muxed(muxed) = self {
+            muxed.leave(connection);
+        }
+    }
+
+    /// Returns the socket to the current I/O thread.
+    pub(super) fn return_to_thread(
+        &mut self,
+        connection: &Connection,
+        now: Duration,
+    ) -> Result<(), ConnectionFault> {
+        match self {
+            Self::Muxed(muxed) => muxed.return_to_thread(connection, now),
+            Self::Quic(_) => Ok(()),
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ferroswarm_proto::muxer::{StreamErrorCode, StreamKey};
 
 use crate::connection::Connection;
-use crate::connection::link::Link;
+use crate::connection::link::StreamLink;
 use crate::error::StreamFault;
 use crate::sync::Arc;
 
@@ -59,7 +59,7 @@ impl Streams {
     /// Handles the stream deadlines due at `now`.
     pub(in crate::connection) fn handle_deadlines(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn StreamLink,
         connection: &Connection,
         now: Duration,
     ) {
@@ -110,7 +110,7 @@ impl Streams {
     /// of our unsent bytes.
     fn linger_expired(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn StreamLink,
         connection: &Connection,
         deadline: Deadline,
         now: Duration,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ferroswarm_proto::muxer::{Event, StreamErrorCode, StreamKey};
 
-use crate::connection::link::Link;
+use crate::connection::link::StreamLink;
 use crate::connection::{Connection, Direction};
 use crate::diagnostics::Fact;
 use crate::handlers::Handler;
@@ -23,7 +23,7 @@ impl Streams {
     /// Handles an event of a stream.
     pub(in crate::connection) fn handle_event(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn StreamLink,
         connection: &Arc<Connection>,
         event: Event<'_>,
         now: Duration,
@@ -46,7 +46,7 @@ impl Streams {
     /// Handles a new inbound stream, which is negotiated here or passed to JavaScript raw.
     fn opened(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn StreamLink,
         connection: &Arc<Connection>,
         key: StreamKey,
         now: Duration,
@@ -79,7 +79,7 @@ impl Streams {
     /// Opens the scope of a new inbound stream; a stream that does not fit is reset.
     fn inbound_scope(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn StreamLink,
         connection: &Connection,
         key: StreamKey,
     ) -> Option<StreamScope> {
@@ -109,7 +109,7 @@ impl Streams {
 
     pub(super) fn received(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn StreamLink,
         connection: &Arc<Connection>,
         key: StreamKey,
         bytes: &[u8],
@@ -161,7 +161,7 @@ impl Streams {
     /// Passes an inbound stream to its handler, unless the protocol has reached `maxInbound`.
     fn dispatch(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn StreamLink,
         connection: &Connection,
         slot: &Arc<StreamSlot>,
         handler: Handler,
@@ -188,7 +188,7 @@ impl Streams {
 
     /// Removes finished streams that are still queued: those whose end JavaScript has read last,
     /// for which the driver is not woken. Returns whether there were any.
-    fn remove_read_out(&mut self, link: &mut Link, connection: &Connection) -> bool {
+    fn remove_read_out(&mut self, link: &mut dyn StreamLink, connection: &Connection) -> bool {
         let done: Vec<_> = {
             let outbox = connection.outbox.lock();
             let waiting = outbox.streams().chain(&self.ring);
@@ -200,7 +200,7 @@ impl Streams {
         !done.is_empty()
     }
 
-    fn finished(&mut self, link: &mut Link, connection: &Connection, key: StreamKey) {
+    fn finished(&mut self, link: &mut dyn StreamLink, connection: &Connection, key: StreamKey) {
         let Some(entry) = self.entry(key) else { return };
         entry.remote_done = true;
         let slot = Arc::clone(&entry.slot);
@@ -209,7 +209,13 @@ impl Streams {
         self.remove_if_done(link, connection, key);
     }
 
-    fn was_reset(&mut self, link: &mut Link, connection: &Connection, key: StreamKey, code: u32) {
+    fn was_reset(
+        &mut self,
+        link: &mut dyn StreamLink,
+        connection: &Connection,
+        key: StreamKey,
+        code: u32,
+    ) {
         let Some(entry) = self.entry(key) else { return };
         // Ended before it is removed: a drain in between then sees it as finished and frees its
         // place in the backlog.

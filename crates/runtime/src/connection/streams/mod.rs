@@ -1,6 +1,6 @@
 //! Streams of a connection: their entries, the order in which they send, and their deadlines.
 //!
-//! They are carried by a [`Link`], which is passed to every method that needs it.
+//! They are carried by a [`StreamLink`], which is passed to every method that needs it.
 
 mod deadlines;
 mod inbound;
@@ -16,7 +16,7 @@ use crate::slot::{ResetReport, StreamSlot};
 use crate::sync::Arc;
 
 use super::Connection;
-use super::link::Link;
+use super::link::StreamLink;
 
 use self::deadlines::Deadlines;
 
@@ -190,7 +190,12 @@ impl Streams {
 
     /// Removes the stream once both halves are done and JavaScript has its end: until then its
     /// bytes count for the connection, and it ends with the connection.
-    fn remove_if_done(&mut self, link: &mut Link, connection: &Connection, key: StreamKey) {
+    fn remove_if_done(
+        &mut self,
+        link: &mut dyn StreamLink,
+        connection: &Connection,
+        key: StreamKey,
+    ) {
         if self
             .entry(key)
             .is_some_and(|entry| entry.local_done && entry.remote_done && entry.slot.is_finished())
@@ -200,7 +205,7 @@ impl Streams {
     }
 
     /// Removes the stream.
-    fn remove(&mut self, link: &mut Link, connection: &Connection, key: StreamKey) {
+    fn remove(&mut self, link: &mut dyn StreamLink, connection: &Connection, key: StreamKey) {
         let entry = self.entries.get_mut(key.0 as usize);
         let Some(entry) = entry.and_then(Option::take) else {
             return;
@@ -230,8 +235,9 @@ impl Streams {
         }
     }
 
-    /// Queues the next unopened stream after an outbound stream was acknowledged or removed.
-    fn reopen(&mut self) {
+    /// Queues the next unopened stream after an outbound stream was acknowledged or removed, or the
+    /// remote has allowed more.
+    pub(super) fn reopen(&mut self) {
         match self.unopened.pop_front() {
             Some(slot) => self.ring.push_back(slot),
             None => self.link_full = false,

@@ -7,7 +7,7 @@ use ferroswarm_proto::muxer::{MemoryBudget, OpenError, StreamErrorCode, StreamKe
 
 use crate::connection::Connection;
 use crate::connection::life::Life;
-use crate::connection::link::Link;
+use crate::connection::link::StreamLink;
 use crate::resources::StreamScope;
 use crate::slot::{LocalEnd, Place, ResetReport, StreamSlot, Turn};
 use crate::sync::Arc;
@@ -52,7 +52,7 @@ impl Streams {
     /// Fills the record that `link` begins: control frames first, then streams round-robin.
     pub(in crate::connection) fn fill(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn StreamLink,
         life: &Life,
         connection: &Arc<Connection>,
         now: Duration,
@@ -102,7 +102,7 @@ impl Streams {
     /// Executes the commands of a stream and sends what flow control allows.
     fn serve(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn StreamLink,
         connection: &Arc<Connection>,
         slot: &Arc<StreamSlot>,
         now: Duration,
@@ -158,7 +158,7 @@ impl Streams {
     /// Returns the stream's key. An outbound stream is opened here, or waits until it can be.
     fn key_of(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn StreamLink,
         connection: &Connection,
         slot: &Arc<StreamSlot>,
         now: Duration,
@@ -199,12 +199,22 @@ impl Streams {
         };
         let negotiation = turn.opened(key);
         drop(turn);
+        let acked = link.is_acknowledged(key);
+        if acked {
+            connection.acknowledged();
+            if self.link_full {
+                // There may be room for the next.
+                self.reopen();
+            }
+        }
         let serial = self.serial();
         if negotiation.is_some() {
             let at = now + connection.limits.stream_negotiation_timeout;
             self.set_negotiation_deadline(key, serial, at);
         }
-        self.insert(key, Entry::outbound(Arc::clone(slot), negotiation, serial));
+        let mut entry = Entry::outbound(Arc::clone(slot), negotiation, serial);
+        entry.acked = acked;
+        self.insert(key, entry);
         Some(key)
     }
 
@@ -229,7 +239,7 @@ impl Streams {
     /// `linger_timeout`.
     fn local_end(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn StreamLink,
         connection: &Connection,
         key: StreamKey,
         now: Duration,
@@ -249,7 +259,7 @@ impl Streams {
 
 /// Returns credit to the remote for bytes read.
 fn return_credit(
-    link: &mut Link,
+    link: &mut dyn StreamLink,
     connection: &Connection,
     key: StreamKey,
     turn: &mut Turn<'_>,
@@ -289,15 +299,13 @@ impl MemoryBudget for WindowBudget<'_> {
 
 /// Sends one data frame, and the FIN after the last.
 fn send_bytes(
-    link: &mut Link,
+    link: &mut dyn StreamLink,
     connection: &Connection,
     key: StreamKey,
     turn: &mut Turn<'_>,
 ) -> Served {
     let held = turn.held();
-    let framed = link.send(key, held, |into| {
-        turn.to_send().peek(into);
-    });
+    let framed = link.send(key, turn.to_send());
     if framed.count > 0 {
         turn.sent(framed.count);
         connection.traffic.bytes_out.add(framed.count as u64);

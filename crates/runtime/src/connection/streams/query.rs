@@ -8,7 +8,7 @@ use ferroswarm_proto::multistream::Answer;
 use ferroswarm_proto::muxer::StreamKey;
 
 use crate::connection::Connection;
-use crate::connection::link::Link;
+use crate::connection::link::StreamLink;
 use crate::handlers::Handler;
 use crate::sync::Arc;
 
@@ -18,7 +18,7 @@ impl Streams {
     /// Resumes the negotiation with JavaScript's answer and the bytes received meanwhile.
     pub(super) fn answered(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn StreamLink,
         connection: &Arc<Connection>,
         key: StreamKey,
         answer: Answer<Handler>,

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use ferroswarm_proto::muxer::{FRAME_PAYLOAD_MAX, HEADER_BYTES, Outgoing, StreamKey};
+use ferroswarm_proto::stream::Pipe;
 use ferroswarm_secure::{Channel, RecordError};
 
 use crate::config::{Limits, UNSENT_MAX};
@@ -11,8 +12,9 @@ use crate::connection::{Connection, Scratch};
 use crate::diagnostics::Fact;
 use crate::error::ConnectionFault;
 
-use super::Link;
+use super::Muxed;
 use super::delivery::Delivery;
+use super::{Framed, Mark};
 
 /// Bytes sealed per write to the socket: a few records, so that they are still in the cache when
 /// the kernel copies them.
@@ -45,28 +47,6 @@ pub(super) struct Output {
     closed: bool,
 }
 
-/// Snapshot of output progress.
-#[derive(Clone, Copy)]
-pub(in crate::connection) struct Mark {
-    sealed: u64,
-    unsent: usize,
-}
-
-impl Mark {
-    /// Returns whether output has progressed since `earlier`.
-    pub(in crate::connection) const fn has_moved_since(self, earlier: Self) -> bool {
-        self.sealed > earlier.sealed || self.unsent < earlier.unsent
-    }
-}
-
-/// Stream bytes put into a frame.
-pub(in crate::connection) struct Framed {
-    /// Number of bytes.
-    pub(in crate::connection) count: usize,
-    /// Flow control, not room in the record, keeps the rest from being sent now.
-    pub(in crate::connection) is_blocked: bool,
-}
-
 impl Output {
     /// Deadline for a remote that takes no bytes while the socket refuses them.
     pub(super) fn stall_deadline(&self, limits: &Limits) -> Option<Duration> {
@@ -89,7 +69,7 @@ impl Output {
     }
 }
 
-impl Link {
+impl Muxed {
     /// Seals records filled by `fill` until it adds nothing or at least `target` bytes are sealed;
     /// returns the number of bytes sealed. They wait for [`flush`](Self::flush), which must have
     /// left none before.
@@ -145,32 +125,31 @@ impl Link {
     }
 
     /// Returns whether the record being filled has room for a data frame worth its header.
-    pub(in crate::connection) const fn has_room(&self) -> bool {
+    pub(super) const fn room_for_data(&self) -> bool {
         self.output.room() >= HEADER_BYTES + FRAME_ROOM_MIN
     }
 
     /// Puts pending control frames into the record, as far as there is room.
-    pub(in crate::connection) fn put_control(&mut self) {
+    pub(super) fn put_frames(&mut self) {
         let room = self.output.room();
         self.engine.poll_control(&mut self.output.records, room);
     }
 
-    /// Puts the front of the `held` bytes of a stream, copied by `fill`, into the record as at most
-    /// one frame. The caller has checked [`has_room`](Self::has_room).
-    pub(in crate::connection) fn send(
-        &mut self,
-        key: StreamKey,
-        held: usize,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> Framed {
+    /// Puts the front of the bytes of a stream into the record as at most one frame. The caller has
+    /// checked [`room_for_data`](Self::room_for_data).
+    pub(super) fn put_data(&mut self, key: StreamKey, bytes: &Pipe) -> Framed {
         let output = &mut self.output;
         let credit = self.engine.send_credit(key) as usize;
-        let count = held
+        let count = bytes
+            .len()
             .min(credit)
             .min(output.room() - HEADER_BYTES)
             .min(FRAME_PAYLOAD_MAX);
         let mut taken = 0;
         if count > 0 {
+            let fill = |into: &mut [u8]| {
+                bytes.peek(into);
+            };
             taken = self.engine.write(key, count, &mut output.records, fill);
             output.has_data |= taken > 0;
             output.sealed += taken as u64;
@@ -182,7 +161,7 @@ impl Link {
     }
 
     /// Puts the FIN of a stream into the record; returns false if there is no room.
-    pub(in crate::connection) fn finish(&mut self, key: StreamKey) -> bool {
+    pub(super) fn put_fin(&mut self, key: StreamKey) -> bool {
         let has_room = self.output.room() >= HEADER_BYTES;
         if has_room {
             self.engine.finish(key, &mut self.output.records);
@@ -204,7 +183,7 @@ impl Link {
         let stats = &connection.hub.stats;
         while output.sent < output.unsent.len() {
             stats.socket_writes.add(1);
-            match connection.pipe.try_write(&output.unsent[output.sent..]) {
+            match self.pipe.try_write(&output.unsent[output.sent..]) {
                 Ok(count) => {
                     output.sent += count;
                     output.delivery.wrote(count);
@@ -273,8 +252,8 @@ impl Link {
     /// Takes a snapshot of output progress.
     pub(in crate::connection) const fn mark(&self) -> Mark {
         Mark {
-            sealed: self.output.sealed,
-            unsent: self.output.unsent.len() - self.output.sent,
+            taken: self.output.sealed,
+            waiting: self.output.unsent.len() - self.output.sent,
         }
     }
 
@@ -302,7 +281,7 @@ impl Link {
         match self.sample_deadline(&connection.limits) {
             None => self.output.delivery.stop_sampling(),
             Some(at) if at <= now => {
-                if let Some(progress) = self.output.delivery.sample(connection.pipe(), now) {
+                if let Some(progress) = self.output.delivery.sample(&*self.pipe, now) {
                     self.engine.outgoing(progress, now);
                 }
             }

@@ -7,7 +7,7 @@ use crate::error::ConnectionFault;
 use crate::loop_sockets::TurnOutput;
 use crate::sync::Arc;
 
-use super::{Link, Received};
+use super::{Muxed, Received};
 
 /// Maximum number of bytes of a light turn, as many as an inline write sends.
 pub(in crate::connection) const LIGHT_TURN_BYTES: usize = 16 << 10;
@@ -56,7 +56,7 @@ impl SocketOwner {
     }
 }
 
-impl Link {
+impl Muxed {
     pub(in crate::connection) const fn is_on_loop(&self) -> bool {
         matches!(self.owner, SocketOwner::Loop { .. })
     }
@@ -172,8 +172,7 @@ impl Link {
             turns: 0,
             since: now + loop_sockets.terms().rest,
         };
-        connection
-            .pipe
+        self.pipe
             .reclaim(loop_sockets.queue())
             .map_err(|error| ConnectionFault::Io(error.into()))
     }

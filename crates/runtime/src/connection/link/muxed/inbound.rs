@@ -10,7 +10,7 @@ use crate::connection::Connection;
 use crate::diagnostics::Fact;
 use crate::error::ConnectionFault;
 
-use super::Link;
+use super::{Muxed, Received};
 
 /// Socket reads per turn, 1 MiB at most, before yielding to other connections.
 const READS_MAX: usize = 4;
@@ -18,18 +18,6 @@ const READS_MAX: usize = 4;
 /// Streams that the remote may open per turn before replies are sent, which frees the places of
 /// streams that end as they begin, however many more are queued in the socket.
 const OPENED_MAX: u32 = 256;
-
-/// Outcome of a turn of reading.
-pub(in crate::connection) enum Received {
-    /// The socket would block.
-    Dry,
-    /// The socket may have more, after other connections have had their turn.
-    More,
-    /// JavaScript must drain first.
-    Paused,
-    /// No input is accepted until the socket has taken pending output.
-    Congested,
-}
 
 /// Received bytes waiting for a turn.
 pub(super) struct Input {
@@ -62,7 +50,7 @@ impl Input {
     }
 }
 
-impl Link {
+impl Muxed {
     /// Reads and opens records until the socket would block or the turn is over, and passes the
     /// muxer's events to `handle`. A record that does not fit `buffer` waits for a turn with a
     /// larger one.
@@ -152,7 +140,7 @@ impl Link {
             }
             self.engine.resume_clock(now);
             stats.socket_reads.add(1);
-            match connection.pipe.try_read(&mut buffer[*filled..]) {
+            match self.pipe.try_read(&mut buffer[*filled..]) {
                 Ok(0) => return Err(ConnectionFault::Ended),
                 Ok(count) => {
                     stats.socket_bytes_in.add(count as u64);

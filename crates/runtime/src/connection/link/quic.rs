@@ -1,0 +1,434 @@
+//! QUIC: the streams and the encryption of quinn-proto, and datagrams through an endpoint.
+
+use std::collections::VecDeque;
+use std::io;
+use std::task::Context;
+use std::time::Duration;
+
+use ferroswarm_proto::muxer::{Event, MemoryBudget, OpenError, StreamErrorCode, StreamKey};
+use ferroswarm_proto::stream::Pipe;
+use ferroswarm_quic::{self as quic, CloseReason, ConnectionEvent, Session, Transmit};
+
+use crate::connection::{Connection, Scratch};
+use crate::diagnostics::{Fact, Stall};
+use crate::error::ConnectionFault;
+use crate::socket::Route;
+use crate::sync::Arc;
+
+use super::{Framed, Mark, Received, StreamLink};
+
+/// Bytes of a stream taken before the next stream has its turn.
+const TURN_BYTES: usize = 16 << 10;
+
+/// Bytes taken between two flushes.
+const BURST_BYTES: usize = 128 << 10;
+
+/// Bytes sent per flush before the other work of a turn.
+const FLUSH_BYTES: usize = 256 << 10;
+
+/// Received events handled per turn, before yielding to other connections.
+const EVENTS_MAX: usize = 128;
+
+/// Stream bytes passed on per turn.
+const READ_BYTES: usize = 1 << 20;
+
+/// Bytes read by JavaScript that may let the remote send more: half of what a stream holds unread.
+const CREDIT_STEP: u32 = 512 << 10;
+
+/// State of a QUIC connection under its lock.
+pub(in crate::connection) struct Quic {
+    route: Arc<dyn Route>,
+    session: Session,
+    received: VecDeque<ConnectionEvent>,
+    /// Datagrams that the socket had no room for.
+    unsent: Option<(Transmit, Vec<u8>)>,
+    /// Bytes that streams may add until the next flush, and have added.
+    budget: usize,
+    added: usize,
+    /// There is more to send than one flush sends.
+    sends_more: bool,
+    /// The remote allows more streams since the last turn.
+    more_streams: bool,
+    /// Our close is on its way.
+    closed: bool,
+    paused: bool,
+}
+
+impl Quic {
+    pub(super) fn new(route: Arc<dyn Route>, session: Session) -> Self {
+        Self {
+            route,
+            session,
+            received: VecDeque::new(),
+            unsent: None,
+            budget: 0,
+            added: 0,
+            sends_more: false,
+            more_streams: false,
+            closed: false,
+            paused: false,
+        }
+    }
+
+    /// Handles received datagrams, and passes the events of streams to `handle`.
+    ///
+    /// # Errors
+    /// The remote has ended the connection, or broken the protocol.
+    pub(in crate::connection) fn receive(
+        &mut self,
+        connection: &Connection,
+        now: Duration,
+        mut handle: impl FnMut(&mut Self, Event<'_>),
+    ) -> Result<Received, ConnectionFault> {
+        self.handle_received(connection);
+        if connection.must_pause() && self.session.ended().is_none() {
+            self.pause(connection);
+            return Ok(Received::Paused);
+        }
+        self.paused = false;
+        let is_over = self.pass_on(&mut handle);
+        self.grow_window(connection, now);
+        if !is_over {
+            return Ok(Received::More);
+        }
+        if let Some(reason) = self.session.ended().cloned() {
+            return Err(self.fault_of(connection, reason, &mut handle));
+        }
+        Ok(if self.received.is_empty() {
+            Received::Dry
+        } else {
+            Received::More
+        })
+    }
+
+    /// Takes what `streams` adds, at most about `target` bytes; returns the number of bytes taken,
+    /// where anything else to send counts as one.
+    pub(super) fn fill(
+        &mut self,
+        target: usize,
+        mut streams: impl FnMut(&mut dyn StreamLink),
+    ) -> usize {
+        self.budget = target.min(BURST_BYTES);
+        self.added = 0;
+        loop {
+            let before = self.added;
+            streams(self);
+            if self.added == before || self.added >= self.budget {
+                break;
+            }
+        }
+        self.budget = 0;
+        std::mem::take(&mut self.added)
+    }
+
+    /// Sends what the path takes; returns false if the socket has no room.
+    pub(super) fn flush(
+        &mut self,
+        connection: &Connection,
+        scratch: &mut Scratch,
+        now: Duration,
+    ) -> bool {
+        self.sends_more = false;
+        if let Some((transmit, bytes)) = self.unsent.take()
+            && !self.put_on_wire(connection, &transmit, &bytes)
+        {
+            self.unsent = Some((transmit, bytes));
+            return false;
+        }
+        self.session.adapt_send_window();
+        let max = self.route.datagrams_max();
+        let mut datagrams = scratch.take_write();
+        let mut sent = 0;
+        let mut has_room = true;
+        while let Some(transmit) = self.session.poll_transmit(now, max, &mut datagrams) {
+            if !self.put_on_wire(connection, &transmit, &datagrams) {
+                self.unsent = Some((transmit, std::mem::take(&mut datagrams)));
+                has_room = false;
+                break;
+            }
+            sent += datagrams.len();
+            datagrams.clear();
+            if sent >= FLUSH_BYTES {
+                self.sends_more = true;
+                break;
+            }
+        }
+        scratch.recycle(datagrams);
+        self.pass_endpoint_events();
+        has_room
+    }
+
+    /// Returns false if the socket has no room.
+    fn put_on_wire(&self, connection: &Connection, transmit: &Transmit, bytes: &[u8]) -> bool {
+        let stats = &connection.hub.stats;
+        stats.socket_writes.add(1);
+        match self.route.try_send(transmit, bytes) {
+            Ok(()) => {
+                stats.socket_bytes_out.add(bytes.len() as u64);
+                true
+            }
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+
+    pub(super) const fn wants_write(&self) -> bool {
+        self.unsent.is_some()
+    }
+
+    pub(super) fn is_delivering(&self) -> bool {
+        self.session.is_delivering()
+    }
+
+    pub(super) fn go_away(&mut self, code: u32, now: Duration) {
+        self.session.close(now, code);
+    }
+
+    pub(super) const fn close_channel(&mut self) {
+        self.closed = true;
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(super) const fn is_flushed(&self) -> bool {
+        self.closed && self.unsent.is_none()
+    }
+
+    /// Bytes are taken by the remote when frames that carry them can be sent, within its flow
+    /// control.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            taken: self.session.stats().stream_frames_out,
+            waiting: 0,
+        }
+    }
+
+    pub(super) fn has_events(&self) -> bool {
+        self.sends_more || self.session.has_events()
+    }
+
+    /// Returns whether the remote has allowed more streams since the last call.
+    pub(in crate::connection) const fn take_more_streams(&mut self) -> bool {
+        std::mem::replace(&mut self.more_streams, false)
+    }
+
+    pub(super) fn next_deadline(&mut self) -> Option<Duration> {
+        self.session.poll_timeout()
+    }
+
+    pub(super) fn handle_deadlines(&mut self, now: Duration) {
+        if self.session.poll_timeout().is_some_and(|at| at <= now) {
+            self.session.handle_timeout(now);
+            self.pass_endpoint_events();
+        }
+    }
+
+    pub(super) fn count_frames(&self, connection: &Connection) {
+        let stats = self.session.stats();
+        connection.traffic.frames_in.set(stats.frames_in);
+        connection.traffic.frames_out.set(stats.frames_out);
+        let micros = u64::try_from(stats.round_trip.as_micros()).unwrap_or(u64::MAX);
+        connection.traffic.round_trip_us.set(micros.max(1));
+    }
+
+    /// Closes the connection unless that is on its way.
+    pub(super) fn end(&mut self, connection: &Connection) {
+        if std::mem::replace(&mut self.closed, true) || self.session.ended().is_some() {
+            return;
+        }
+        let now = connection.now();
+        self.session.close(now, 0);
+        self.send_last(now);
+    }
+
+    /// Handles late datagrams of an ended connection. Returns when to do so again besides `cx`;
+    /// `None` once the remote has certainly read its end.
+    pub(in crate::connection) fn linger(
+        &mut self,
+        connection: &Connection,
+        cx: &mut Context<'_>,
+    ) -> Option<Duration> {
+        loop {
+            self.handle_received(connection);
+            let now = connection.now();
+            if self.session.poll_timeout().is_some_and(|at| at <= now) {
+                self.session.handle_timeout(now);
+            }
+            self.send_last(now);
+            if self.session.is_drained() {
+                return None;
+            }
+            if self.route.poll_received(cx).is_pending() {
+                return self.next_deadline();
+            }
+        }
+    }
+
+    /// Sends what is left of an ended connection; what the socket refuses is lost.
+    fn send_last(&mut self, now: Duration) {
+        let mut datagrams = Vec::new();
+        while let Some(transmit) = self.session.poll_transmit(now, 1, &mut datagrams) {
+            // A remote without our last datagram finds out by its idle timeout.
+            self.route.try_send(&transmit, &datagrams).ok();
+            datagrams.clear();
+        }
+        self.pass_endpoint_events();
+    }
+
+    fn handle_received(&mut self, connection: &Connection) {
+        let bytes = self.route.take_received(&mut self.received);
+        connection.hub.stats.socket_bytes_in.add(bytes as u64);
+        let count = self.received.len().min(EVENTS_MAX);
+        for event in self.received.drain(..count) {
+            self.session.handle_event(event);
+        }
+        self.pass_endpoint_events();
+    }
+
+    fn pass_endpoint_events(&mut self) {
+        while let Some(event) = self.session.poll_endpoint_event() {
+            if let Some(answer) = self.route.pass(event) {
+                self.session.handle_event(answer);
+            }
+        }
+    }
+
+    /// Passes on events; returns whether none is left.
+    fn pass_on(&mut self, handle: &mut impl FnMut(&mut Self, Event<'_>)) -> bool {
+        let mut bytes_in = 0;
+        while bytes_in < READ_BYTES {
+            let Some(event) = self.session.poll() else {
+                return true;
+            };
+            match event {
+                quic::Event::Opened { key } => handle(self, Event::Opened { key }),
+                quic::Event::Data { key, bytes } => {
+                    bytes_in += bytes.len();
+                    handle(self, Event::Data { key, bytes: &bytes });
+                }
+                quic::Event::Finished { key } => handle(self, Event::Finished { key }),
+                quic::Event::Reset { key, code } => handle(self, Event::Reset { key, code }),
+                quic::Event::Writable { key } => handle(self, Event::Writable { key }),
+                quic::Event::MoreStreams => self.more_streams = true,
+            }
+        }
+        false
+    }
+
+    fn pause(&mut self, connection: &Connection) {
+        connection.hub.stats.read_pauses.add(1);
+        if !std::mem::replace(&mut self.paused, true) {
+            connection.report(Fact::ReadPaused(connection.pause()));
+        }
+    }
+
+    fn grow_window(&mut self, connection: &Connection, now: Duration) {
+        if let Some(bytes) = self.session.wants_window(now)
+            && connection.reserve_window(bytes)
+        {
+            self.session.grow(bytes);
+        }
+    }
+
+    fn fault_of(
+        &mut self,
+        connection: &Connection,
+        reason: CloseReason,
+        handle: &mut impl FnMut(&mut Self, Event<'_>),
+    ) -> ConnectionFault {
+        match reason {
+            CloseReason::Local => ConnectionFault::Local,
+            CloseReason::Remote(code) => {
+                handle(self, Event::GoAway { code });
+                ConnectionFault::Ended
+            }
+            CloseReason::TimedOut => {
+                connection.report(Fact::ConnectionStalled(Stall::Keepalive));
+                ConnectionFault::Keepalive
+            }
+            CloseReason::Reset => ConnectionFault::Reset,
+            reason => {
+                connection.report(Fact::QuicFailed(reason));
+                ConnectionFault::Muxer
+            }
+        }
+    }
+}
+
+impl StreamLink for Quic {
+    fn open(&mut self) -> Result<StreamKey, OpenError> {
+        self.session.open().ok_or(OpenError::TooMany)
+    }
+
+    /// The remote has allowed it in advance.
+    fn is_acknowledged(&self, _key: StreamKey) -> bool {
+        true
+    }
+
+    /// Streams are accepted by what is sent on them.
+    fn accept(&mut self, _key: StreamKey) {}
+
+    fn consumed(
+        &mut self,
+        key: StreamKey,
+        bytes: u32,
+        _now: Duration,
+        _budget: &mut dyn MemoryBudget,
+    ) -> u32 {
+        self.session.consumed(key, bytes as usize);
+        CREDIT_STEP
+    }
+
+    fn discard(&mut self, key: StreamKey) {
+        self.session.stop(key, StreamErrorCode::NoError as u32);
+        self.added += 1;
+    }
+
+    fn reset(&mut self, key: StreamKey, code: u32) {
+        self.session.reset(key, code);
+        self.added += 1;
+    }
+
+    fn turn_away(&mut self, key: StreamKey, code: StreamErrorCode) {
+        self.session.reset(key, code as u32);
+        self.session.remove(key);
+    }
+
+    fn remove(&mut self, key: StreamKey) {
+        self.session.remove(key);
+    }
+
+    /// Measured by every acknowledgement.
+    fn measure(&mut self, _now: Duration) {}
+
+    fn has_room(&self) -> bool {
+        self.added < self.budget
+    }
+
+    fn put_control(&mut self) {}
+
+    fn send(&mut self, key: StreamKey, bytes: &Pipe) -> Framed {
+        let mut framed = Framed {
+            count: 0,
+            is_blocked: false,
+        };
+        for piece in bytes.pieces() {
+            let piece = &piece[..piece.len().min(TURN_BYTES - framed.count)];
+            let written = self.session.write(key, piece);
+            framed.count += written.count;
+            framed.is_blocked = written.is_blocked;
+            if written.is_blocked || framed.count == TURN_BYTES {
+                break;
+            }
+        }
+        self.added += framed.count;
+        framed
+    }
+
+    fn finish(&mut self, key: StreamKey) -> bool {
+        self.session.finish(key);
+        self.added += 1;
+        true
+    }
+}

@@ -1,0 +1,436 @@
+//! An endpoint: a UDP socket, the connections over it, and the task that receives for them.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use ferroswarm_quic::{
+    self as quic, ConnectionEvent, ConnectionHandle, DatagramEvent, EndpointEvent, Incoming,
+    Session, Settings, Target, Transmit,
+};
+use ferroswarm_secure::QuicDialer;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc};
+
+use super::socket::{BATCH, Batch, Socket};
+use crate::connection::Scratch;
+use crate::socket::Route;
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+
+/// Bytes of datagrams that wait for a connection; more are dropped, and sent again by the remote.
+/// What the initial window of a connection allows.
+const INBOX_BYTES_MAX: usize = 2 << 20;
+
+/// Dialled connections that wait to be accepted; more are refused. That of a TCP socket.
+const BACKLOG: usize = 1_024;
+
+/// Receive calls before other tasks of the thread have their turn.
+const RECEIVES_MAX: usize = 8;
+
+thread_local! {
+    /// The thread's receive buffer.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// An endpoint. Its task ends, and its port is free, when the last reference is dropped: a listener
+/// and every connection hold one.
+pub(super) struct Endpoint {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    socket: Socket,
+    proto: Mutex<quic::Endpoint>,
+    /// By connection.
+    inboxes: Mutex<HashMap<ConnectionHandle, Arc<Inbox>>>,
+    /// Connections that wait for room in the socket.
+    blocked: Mutex<Vec<Waker>>,
+    /// A connection has begun to wait for room.
+    blocks: Notify,
+    /// No reference is left.
+    over: Notify,
+    accepted: Mutex<Option<mpsc::Sender<Incoming>>>,
+}
+
+/// Received events of one connection.
+#[derive(Default)]
+struct Inbox(Mutex<Received>);
+
+#[derive(Default)]
+struct Received {
+    events: VecDeque<ConnectionEvent>,
+    bytes: usize,
+    waker: Option<Waker>,
+}
+
+impl Endpoint {
+    /// Binds, and receives on the current I/O thread.
+    pub(super) fn bind(
+        address: SocketAddr,
+        shares_port: bool,
+        settings: &Settings,
+    ) -> io::Result<Arc<Self>> {
+        let socket = Socket::bind(address, shares_port)?;
+        let proto = quic::Endpoint::new(settings.endpoint(), None, socket.discovers_mtu(), None);
+        let shared = Arc::new(Shared {
+            socket,
+            proto: Mutex::new(proto),
+            inboxes: Mutex::default(),
+            blocked: Mutex::default(),
+            blocks: Notify::new(),
+            over: Notify::new(),
+            accepted: Mutex::default(),
+        });
+        tokio::spawn(receive(Arc::clone(&shared)));
+        Ok(Arc::new(Self { shared }))
+    }
+
+    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
+        self.shared.socket.local_address()
+    }
+
+    /// Accepts connections from now on; they are taken from the returned queue.
+    pub(super) fn accept(&self, settings: &Settings) -> mpsc::Receiver<Incoming> {
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        *self.shared.accepted.lock() = Some(sender);
+        self.shared
+            .proto
+            .lock()
+            .set_server_config(Some(settings.listener()));
+        receiver
+    }
+
+    /// Accepts no more connections.
+    pub(super) fn stop_accepting(&self) {
+        self.shared.proto.lock().set_server_config(None);
+        *self.shared.accepted.lock() = None;
+    }
+
+    /// Refuses a connection.
+    pub(super) fn refuse(&self, incoming: Incoming) {
+        self.shared.refuse(incoming);
+    }
+
+    /// Asks the remote to prove its address; returns false if it has.
+    pub(super) fn retry(&self, incoming: Incoming) -> Result<(), Incoming> {
+        if incoming.remote_address_validated() {
+            return Err(incoming);
+        }
+        let mut bytes = Vec::new();
+        let transmit = self.shared.proto.lock().retry(incoming, &mut bytes);
+        match transmit {
+            Ok(transmit) => {
+                // A lost answer is asked for again.
+                self.shared.socket.try_send(&transmit, &bytes).ok();
+                Ok(())
+            }
+            Err(error) => Err(error.into_incoming()),
+        }
+    }
+
+    /// Opens a connection that was accepted.
+    ///
+    /// # Errors
+    /// The first packet is not authentic, or too late.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        incoming: Incoming,
+        settings: &Settings,
+        epoch: Instant,
+    ) -> io::Result<(Session, Arc<EndpointRoute>)> {
+        let config = settings.accepting(incoming.remote_address().ip());
+        let mut bytes = Vec::new();
+        let mut proto = self.shared.proto.lock();
+        let accepted = proto.accept(incoming, Instant::now(), &mut bytes, Some(config));
+        match accepted {
+            Ok((handle, connection)) => {
+                let route = self.route(handle);
+                drop(proto);
+                Ok((Session::new(connection, settings, epoch), route))
+            }
+            Err(error) => {
+                drop(proto);
+                if let Some(transmit) = error.response {
+                    self.shared.socket.try_send(&transmit, &bytes).ok();
+                }
+                Err(io::Error::other(error.cause))
+            }
+        }
+    }
+
+    /// Opens a connection to a remote.
+    ///
+    /// # Errors
+    /// An address that cannot be dialled.
+    pub(super) fn connect(
+        self: &Arc<Self>,
+        target: &Target<'_>,
+        settings: &Settings,
+        epoch: Instant,
+    ) -> io::Result<(Session, Arc<EndpointRoute>, QuicDialer)> {
+        let (config, dialer) = settings.dialling(target).map_err(io::Error::other)?;
+        let mut proto = self.shared.proto.lock();
+        let (handle, connection) = proto
+            .connect(Instant::now(), config, target.remote, SERVER_NAME)
+            .map_err(io::Error::other)?;
+        let route = self.route(handle);
+        drop(proto);
+        Ok((Session::new(connection, settings, epoch), route, dialer))
+    }
+
+    /// Registers a new connection, before the endpoint can receive for it.
+    fn route(self: &Arc<Self>, handle: ConnectionHandle) -> Arc<EndpointRoute> {
+        let inbox = Arc::new(Inbox::default());
+        self.shared
+            .inboxes
+            .lock()
+            .insert(handle, Arc::clone(&inbox));
+        Arc::new(EndpointRoute {
+            endpoint: Arc::clone(self),
+            handle,
+            inbox,
+            is_closed: AtomicBool::new(false),
+        })
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.shared.over.notify_one();
+    }
+}
+
+impl Shared {
+    fn refuse(&self, incoming: Incoming) {
+        let mut bytes = Vec::new();
+        let transmit = self.proto.lock().refuse(incoming, &mut bytes);
+        // A remote that does not learn of it gives up by itself.
+        self.socket.try_send(&transmit, &bytes).ok();
+    }
+
+    /// Receives until the socket is empty; returns whether it may have more.
+    fn receive(&self, buffer: &mut [u8], answer: &mut Vec<u8>) -> io::Result<bool> {
+        let now = Instant::now();
+        for _ in 0..RECEIVES_MAX {
+            let received = self
+                .socket
+                .try_receive(buffer, |batch| self.pass(now, &batch, answer));
+            match received {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                // ICMP errors of some remote, which each system reports differently.
+                Err(error) if is_of_one_remote(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Passes datagrams to their connections.
+    fn pass(&self, now: Instant, batch: &Batch<'_>, answer: &mut Vec<u8>) {
+        let mut bytes = BytesMut::from(batch.bytes);
+        let mut proto = self.proto.lock();
+        while !bytes.is_empty() {
+            let datagram = bytes.split_to(batch.stride.min(bytes.len()));
+            let length = datagram.len();
+            answer.clear();
+            let event = proto.handle(now, batch.remote, batch.local, batch.ecn, datagram, answer);
+            match event {
+                Some(DatagramEvent::ConnectionEvent(handle, event)) => {
+                    let inbox = self.inboxes.lock().get(&handle).cloned();
+                    if let Some(inbox) = inbox {
+                        inbox.push(event, length);
+                    }
+                }
+                Some(DatagramEvent::NewConnection(incoming)) => {
+                    let refused = match &*self.accepted.lock() {
+                        Some(sender) => sender.try_send(incoming).err(),
+                        None => Some(TrySendError::Closed(incoming)),
+                    };
+                    if let Some(incoming) = refused.map(TrySendError::into_inner) {
+                        answer.clear();
+                        let transmit = proto.refuse(incoming, answer);
+                        self.socket.try_send(&transmit, answer).ok();
+                    }
+                }
+                Some(DatagramEvent::Response(transmit)) => {
+                    self.socket.try_send(&transmit, answer).ok();
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn wake_blocked(&self) {
+        let blocked = std::mem::take(&mut *self.blocked.lock());
+        for waker in blocked {
+            waker.wake();
+        }
+    }
+}
+
+/// The name in the ClientHello, which libp2p does not use; that of rust-libp2p.
+const SERVER_NAME: &str = "l";
+
+/// Receives for all connections of an endpoint until it is dropped.
+async fn receive(shared: Arc<Shared>) {
+    let mut over = pin!(shared.over.notified());
+    let mut answer = Vec::new();
+    loop {
+        let receiving = poll_fn(|cx| {
+            loop {
+                match shared.socket.poll_readable(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+                let more = SCRATCH.with_borrow_mut(|scratch| {
+                    debug_assert!(scratch.read().len() >= BATCH);
+                    shared.receive(scratch.read(), &mut answer)
+                });
+                match more {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Err(_) => return Poll::Ready(()),
+                }
+            }
+        });
+        let sending = async {
+            loop {
+                shared.blocks.notified().await;
+                // An error surfaces in the next send.
+                let _ = shared.socket.writable().await;
+                shared.wake_blocked();
+            }
+        };
+        tokio::select! {
+            () = &mut over => return,
+            () = receiving => {
+                // The socket has failed: its connections end by their idle timeouts.
+                over.await;
+                return;
+            }
+            () = sending => {}
+        }
+    }
+}
+
+fn is_of_one_remote(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::Interrupted
+    )
+}
+
+impl Inbox {
+    /// Adds an event, unless too much is waiting.
+    fn push(&self, event: ConnectionEvent, bytes: usize) {
+        let mut received = self.0.lock();
+        if received.bytes + bytes > INBOX_BYTES_MAX {
+            return;
+        }
+        received.bytes += bytes;
+        received.events.push_back(event);
+        if let Some(waker) = received.waker.take() {
+            drop(received);
+            waker.wake();
+        }
+    }
+}
+
+/// The way of one connection through its endpoint.
+pub(super) struct EndpointRoute {
+    endpoint: Arc<Endpoint>,
+    handle: ConnectionHandle,
+    inbox: Arc<Inbox>,
+    is_closed: AtomicBool,
+}
+
+impl EndpointRoute {
+    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
+        self.endpoint.local_address()
+    }
+}
+
+impl Route for EndpointRoute {
+    fn take_received(&self, into: &mut VecDeque<ConnectionEvent>) -> usize {
+        let mut received = self.inbox.0.lock();
+        into.append(&mut received.events);
+        std::mem::take(&mut received.bytes)
+    }
+
+    fn pass(&self, event: EndpointEvent) -> Option<ConnectionEvent> {
+        if event.is_drained() {
+            self.close();
+            return None;
+        }
+        if self.is_closed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut proto = self.endpoint.shared.proto.lock();
+        proto.handle_event(self.handle, event)
+    }
+
+    fn try_send(&self, transmit: &Transmit, bytes: &[u8]) -> io::Result<()> {
+        self.endpoint.shared.socket.try_send(transmit, bytes)
+    }
+
+    fn datagrams_max(&self) -> usize {
+        self.endpoint.shared.socket.datagrams_max()
+    }
+
+    fn poll_received(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut received = self.inbox.0.lock();
+        if !received.events.is_empty() {
+            return Poll::Ready(());
+        }
+        if !received
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            received.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn poll_sendable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let shared = &self.endpoint.shared;
+        let mut blocked = shared.blocked.lock();
+        if !blocked.iter().any(|known| known.will_wake(cx.waker())) {
+            blocked.push(cx.waker().clone());
+        }
+        drop(blocked);
+        shared.blocks.notify_one();
+        Poll::Pending
+    }
+
+    fn close(&self) {
+        if self.is_closed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let shared = &self.endpoint.shared;
+        shared.inboxes.lock().remove(&self.handle);
+        let drained = EndpointEvent::drained();
+        shared.proto.lock().handle_event(self.handle, drained);
+    }
+}
+
+impl Drop for EndpointRoute {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,190 @@
+//! The handshake of a QUIC connection, which secures it and opens its streams.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use ferroswarm_proto::muxer::ConnectionErrorCode;
+use ferroswarm_quic::{CloseReason, ConnectionEvent, Session};
+use ferroswarm_secure::{HandshakeError, PeerId, PublicKey, QuicDialer};
+use tokio::time::sleep_until;
+
+use super::endpoint::EndpointRoute;
+use super::multiaddr;
+use crate::command::ConnectError;
+use crate::socket::Route;
+use crate::sync::{Arc, Mutex};
+use crate::transport::{Carrier, RawConnection};
+
+/// A connection whose handshake is over. Dropping it before it is [taken](Self::take) closes it:
+/// the gate, or a limit of ours, has refused the remote.
+pub(crate) struct Authenticated {
+    pub(crate) peer: PeerId,
+    pub(crate) key: PublicKey,
+    handshake: Mutex<Option<Handshake>>,
+}
+
+impl Authenticated {
+    /// Returns the connection; `None` if it was taken before.
+    pub(crate) fn take(&self) -> Option<(Session, Arc<dyn Route>)> {
+        let mut handshake = self.handshake.lock().take()?;
+        let session = handshake.session.take()?;
+        Some((session, Arc::clone(&handshake.route) as _))
+    }
+}
+
+/// Completes the handshake of a connection. The caller bounds the time; dropping the future closes
+/// the connection.
+///
+/// # Errors
+/// The remote was refused, refuses us, or is none of libp2p.
+pub(super) async fn complete(
+    session: Session,
+    route: Arc<EndpointRoute>,
+    epoch: Instant,
+    dialer: Option<&QuicDialer>,
+) -> Result<RawConnection, ConnectError> {
+    let mut handshake = Handshake {
+        session: Some(session),
+        route,
+        epoch,
+        received: VecDeque::new(),
+        datagrams: Vec::new(),
+    };
+    let mut sleep = pin!(sleep_until(epoch.into()));
+    let over = poll_fn(|cx| {
+        loop {
+            match handshake.advance(cx) {
+                Step::Over(result) => return Poll::Ready(result),
+                Step::Until(None) => return Poll::Pending,
+                Step::Until(Some(deadline)) => {
+                    sleep.as_mut().reset((epoch + deadline).into());
+                    if sleep.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    });
+    let (peer, key, remote, local) = match over.await {
+        Ok(established) => established,
+        Err(error) => {
+            let refusal = dialer.and_then(QuicDialer::refusal);
+            return Err(refusal.map_or(error, |refusal| ConnectError::Handshake(Arc::new(refusal))));
+        }
+    };
+    Ok(RawConnection {
+        carrier: Carrier::Session(Arc::new(Authenticated {
+            peer,
+            key,
+            handshake: Mutex::new(Some(handshake)),
+        })),
+        local: multiaddr(local),
+        remote: multiaddr(remote),
+    })
+}
+
+/// A connection and its way through the endpoint.
+struct Handshake {
+    /// Empty once it has been taken.
+    session: Option<Session>,
+    route: Arc<EndpointRoute>,
+    epoch: Instant,
+    received: VecDeque<ConnectionEvent>,
+    datagrams: Vec<u8>,
+}
+
+/// Peer, key, remote and local address.
+type Established = (PeerId, PublicKey, SocketAddr, SocketAddr);
+
+enum Step {
+    Over(Result<Established, ConnectError>),
+    /// To be repeated when woken, or at this time.
+    Until(Option<Duration>),
+}
+
+impl Handshake {
+    fn advance(&mut self, cx: &mut Context<'_>) -> Step {
+        let Some(session) = &mut self.session else {
+            return Step::Over(Err(ConnectError::Internal));
+        };
+        loop {
+            self.route.take_received(&mut self.received);
+            for event in self.received.drain(..) {
+                session.handle_event(event);
+            }
+            let now = self.epoch.elapsed();
+            if session.poll_timeout().is_some_and(|at| at <= now) {
+                session.handle_timeout(now);
+            }
+            transmit(session, &self.route, &mut self.datagrams, now);
+            session.poll_lost();
+            if let Some(reason) = session.ended() {
+                return Step::Over(Err(error_of(reason)));
+            }
+            if !session.is_handshaking() {
+                return Step::Over(self.established());
+            }
+            // A remote that has been woken for is read before the wait.
+            if self.route.poll_received(cx).is_pending() {
+                return Step::Until(session.poll_timeout());
+            }
+        }
+    }
+
+    fn established(&self) -> Result<Established, ConnectError> {
+        let Some(session) = &self.session else {
+            return Err(ConnectError::Internal);
+        };
+        let (peer, key) = session
+            .peer()
+            .map_err(|error| ConnectError::Handshake(Arc::new(error)))?;
+        let mut local = self.route.local_address()?;
+        if let Some(ip) = session.local_ip() {
+            local.set_ip(ip);
+        }
+        Ok((peer, key, session.remote_address(), local))
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let now = self.epoch.elapsed();
+        session.close(now, ConnectionErrorCode::Gated as u32);
+        transmit(session, &self.route, &mut self.datagrams, now);
+    }
+}
+
+/// Sends what there is. A socket without room loses it: the timer of the handshake sends it again.
+fn transmit(session: &mut Session, route: &EndpointRoute, datagrams: &mut Vec<u8>, now: Duration) {
+    datagrams.clear();
+    while let Some(transmit) = session.poll_transmit(now, 1, datagrams) {
+        route.try_send(&transmit, datagrams).ok();
+        datagrams.clear();
+    }
+    while let Some(event) = session.poll_endpoint_event() {
+        if let Some(answer) = route.pass(event) {
+            session.handle_event(answer);
+        }
+    }
+}
+
+fn error_of(reason: &CloseReason) -> ConnectError {
+    match reason {
+        CloseReason::Local => ConnectError::Internal,
+        CloseReason::TimedOut => ConnectError::Timeout,
+        CloseReason::Remote(_) | CloseReason::Reset => ConnectError::Ended,
+        CloseReason::Alert(alert) => {
+            ConnectError::Handshake(Arc::new(HandshakeError::from_alert(*alert)))
+        }
+        CloseReason::Refused | CloseReason::Version | CloseReason::Protocol(_) => {
+            ConnectError::Quic(reason.clone())
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! QUIC version 1: `/ip4/…/udp/…/quic-v1` and `/ip6/…/udp/…/quic-v1`.
+//!
+//! One endpoint per listener; dials use those of listeners, so that the remote sees the port that is
+//! listened on, or one per address family otherwise.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Weak;
+use std::time::Instant;
+
+use ferroswarm_quic::{Config, Incoming, Settings, Target};
+use ferroswarm_secure::{Identity, TlsCredentialsError};
+use multiaddr::{Multiaddr, Protocol};
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+
+use super::host::{self, Host};
+use super::{Dialling, RawConnection};
+use crate::command::{AddressError, ConnectError};
+use crate::sync::{Arc, Mutex};
+
+use self::endpoint::Endpoint;
+use self::handshake::complete;
+
+pub(crate) use self::handshake::Authenticated;
+
+mod endpoint;
+mod handshake;
+mod socket;
+
+/// Returns the socket address of `/ip4/…/udp/…/quic-v1` or `/ip6/…/udp/…/quic-v1`, and of nothing
+/// else.
+pub(super) fn socket_address(address: &Multiaddr) -> Result<SocketAddr, AddressError> {
+    let host = Host::of(address)?;
+    match host.rest(address)[..] {
+        [Protocol::Udp(port), Protocol::QuicV1] => Ok(host.with_port(port)),
+        [Protocol::Udp(_), Protocol::QuicV1, ..] => Err(host.refused(address, 2)),
+        [Protocol::Udp(_), _, ..] => Err(host.refused(address, 1)),
+        _ => Err(host.refused(address, 0)),
+    }
+}
+
+fn multiaddr(address: SocketAddr) -> Multiaddr {
+    let parts = host::multiaddr(address);
+    parts
+        .with(Protocol::Udp(address.port()))
+        .with(Protocol::QuicV1)
+}
+
+/// The endpoints of a node.
+pub(crate) struct Endpoints {
+    settings: Settings,
+    /// Origin of the clock of connections.
+    epoch: Instant,
+    /// Those that a dial may use: of listeners, and the ones that dials have bound.
+    known: Mutex<Vec<(SocketAddr, Weak<Endpoint>)>>,
+}
+
+impl Endpoints {
+    /// Creates the endpoints of a node with this identity; none is bound yet.
+    ///
+    /// # Errors
+    /// An identity that cannot be used for QUIC.
+    pub(crate) fn new(
+        config: &Config,
+        identity: &Identity,
+        epoch: Instant,
+    ) -> Result<Self, TlsCredentialsError> {
+        Ok(Self {
+            settings: Settings::new(config, identity)?,
+            epoch,
+            known: Mutex::default(),
+        })
+    }
+
+    /// Binds and accepts.
+    pub(super) fn listen(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        shares_port: bool,
+    ) -> io::Result<Listener> {
+        let endpoint = Endpoint::bind(address, shares_port, &self.settings)?;
+        let accepted = endpoint.accept(&self.settings);
+        self.known
+            .lock()
+            .push((endpoint.local_address()?, Arc::downgrade(&endpoint)));
+        Ok(Listener {
+            endpoints: Arc::clone(self),
+            endpoint,
+            accepted: AsyncMutex::new(accepted),
+        })
+    }
+
+    /// Connects and completes the handshake.
+    pub(super) async fn dial(
+        &self,
+        remote: SocketAddr,
+        dialling: &Dialling<'_>,
+    ) -> Result<RawConnection, ConnectError> {
+        let endpoint = self.endpoint_for(remote.ip())?;
+        let target = Target {
+            remote,
+            identity: dialling.identity,
+            peer: dialling.peer,
+        };
+        let (session, route, dialer) = endpoint.connect(&target, &self.settings, self.epoch)?;
+        complete(session, route, self.epoch, Some(&dialer)).await
+    }
+
+    /// Returns an endpoint that reaches a host: one that listens on its network, else one that was
+    /// bound for dials, else a new one.
+    fn endpoint_for(&self, remote: IpAddr) -> io::Result<Arc<Endpoint>> {
+        let mut known = self.known.lock();
+        known.retain(|(_, endpoint)| endpoint.strong_count() > 0);
+        let reaching = known
+            .iter()
+            .filter(|(local, _)| reaches(local.ip(), remote))
+            .find_map(|(_, endpoint)| endpoint.upgrade());
+        if let Some(endpoint) = reaching {
+            return Ok(endpoint);
+        }
+        let unspecified: IpAddr = match remote {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let local = SocketAddr::new(unspecified, 0);
+        let endpoint = Endpoint::bind(local, false, &self.settings)?;
+        known.push((local, Arc::downgrade(&endpoint)));
+        Ok(endpoint)
+    }
+}
+
+/// Returns whether a socket bound to `local` can send to `remote`: one on the loopback interface
+/// reaches nothing else.
+fn reaches(local: IpAddr, remote: IpAddr) -> bool {
+    local.is_ipv4() == remote.is_ipv4()
+        && (local.is_unspecified() || local.is_loopback() == remote.is_loopback())
+}
+
+/// A bound endpoint that accepts.
+pub(crate) struct Listener {
+    endpoints: Arc<Endpoints>,
+    endpoint: Arc<Endpoint>,
+    accepted: AsyncMutex<mpsc::Receiver<Incoming>>,
+}
+
+impl Listener {
+    /// Accepts the next connection. Cancel-safe.
+    pub(super) async fn accept(&self) -> io::Result<Arrival> {
+        match self.accepted.lock().await.recv().await {
+            Some(incoming) => Ok(Arrival {
+                endpoints: Arc::clone(&self.endpoints),
+                endpoint: Arc::clone(&self.endpoint),
+                incoming: Some(incoming),
+            }),
+            // The sender lives as long as this listener.
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    pub(super) fn local_address(&self) -> io::Result<Multiaddr> {
+        self.endpoint.local_address().map(multiaddr)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.endpoint.stop_accepting();
+        while let Ok(incoming) = self.accepted.get_mut().try_recv() {
+            self.endpoint.refuse(incoming);
+        }
+    }
+}
+
+/// The first packet of a remote. Dropping it refuses the connection.
+pub(crate) struct Arrival {
+    endpoints: Arc<Endpoints>,
+    endpoint: Arc<Endpoint>,
+    /// Empty once it has been used.
+    incoming: Option<Incoming>,
+}
+
+impl Arrival {
+    fn remote(&self) -> Option<SocketAddr> {
+        self.incoming.as_ref().map(Incoming::remote_address)
+    }
+
+    pub(super) fn host(&self) -> Option<IpAddr> {
+        self.remote().map(|remote| remote.ip())
+    }
+
+    pub(super) fn remote_address(&self) -> Multiaddr {
+        self.remote().map_or_else(Multiaddr::empty, multiaddr)
+    }
+
+    /// Returns whether the remote has not proved that it receives at its address.
+    pub(super) fn is_unproven(&self) -> bool {
+        let incoming = self.incoming.as_ref();
+        incoming.is_some_and(|incoming| !incoming.remote_address_validated())
+    }
+
+    /// Makes the remote come again with a proof of its address.
+    pub(super) fn demand_proof(mut self) {
+        if let Some(incoming) = self.incoming.take()
+            && let Err(incoming) = self.endpoint.retry(incoming)
+        {
+            self.incoming = Some(incoming);
+        }
+    }
+
+    /// Completes the handshake.
+    pub(super) async fn open(mut self) -> Result<RawConnection, ConnectError> {
+        let Some(incoming) = self.incoming.take() else {
+            return Err(ConnectError::Internal);
+        };
+        let Endpoints {
+            settings, epoch, ..
+        } = &*self.endpoints;
+        let (session, route) = self.endpoint.open(incoming, settings, *epoch)?;
+        complete(session, route, *epoch, None).await
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        if let Some(incoming) = self.incoming.take() {
+            self.endpoint.refuse(incoming);
+        }
+    }
+}
