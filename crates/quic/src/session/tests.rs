@@ -1,1 +1,299 @@
+use std::cell::Cell;
+use std::rc::Rc;
 
+use ferroswarm_secure::HandshakeError;
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{Fate, Pair, identity};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Opens a stream of the dialer with its first bytes; returns its key at both ends.
+fn open(pair: &mut Pair, bytes: &[u8]) -> (StreamKey, StreamKey) {
+    let near = pair.dialer.session().open().expect("room");
+    assert_eq!(pair.dialer.session().write(near, bytes).count, bytes.len());
+    pair.settle();
+    let events = pair.listener.take_events();
+    let Some(Event::Opened { key }) = events.first() else {
+        panic!("expected a stream, found {events:?}");
+    };
+    (near, *key)
+}
+
+/// Bytes and the end of one stream among events.
+fn received(events: &[Event], of: StreamKey) -> (Vec<u8>, bool) {
+    let mut bytes = Vec::new();
+    let mut finished = false;
+    for event in events {
+        match event {
+            Event::Data { key, bytes: more } if *key == of => bytes.extend_from_slice(more),
+            Event::Finished { key } if *key == of => finished = true,
+            _ => {}
+        }
+    }
+    (bytes, finished)
+}
+
+#[test]
+fn both_ends_authenticate_each_other_by_their_identity_keys() {
+    let mut pair = Pair::connected(&Config::default());
+    let [dialer, listener] = [&pair.dialer, &pair.listener].map(|end| {
+        (
+            *end.identity.peer_id(),
+            end.identity.keypair().public().clone(),
+        )
+    });
+    assert_eq!(pair.dialer.session().peer().unwrap(), listener);
+    assert_eq!(pair.listener.session().peer().unwrap(), dialer);
+}
+
+#[test]
+fn a_peer_other_than_the_expected_one_is_refused_by_the_dialer_who_knows_why() {
+    let mut pair = Pair::new(&Config::default());
+    let expected = *identity().peer_id();
+    let dialer = pair.dial(Some(expected));
+    pair.settle();
+    let actual = *pair.listener.identity.peer_id();
+    let refusal = dialer.refusal();
+    assert!(
+        matches!(refusal, Some(HandshakeError::PeerIdMismatch { expected: e, actual: a }) if (e, a) == (expected, actual)),
+        "{refusal:?}"
+    );
+    assert!(pair.dialer.session().ended().is_some());
+    // bad_certificate: the remote learns that it was refused.
+    assert!(matches!(
+        pair.listener.session().ended(),
+        Some(CloseReason::Alert(_))
+    ));
+}
+
+#[test]
+fn a_remote_that_must_prove_its_address_comes_again_with_a_token() {
+    let mut pair = Pair::new(&Config::default());
+    pair.listener.demands_proof = true;
+    pair.dial(None);
+    pair.settle();
+    // Of each datagram of the ClientHello, which a key share after ML-KEM makes too long for one.
+    assert_eq!(pair.listener.proofs_demanded, 2);
+    assert!(!pair.dialer.session().is_handshaking());
+}
+
+#[test]
+fn halves_end_one_by_one() {
+    let mut pair = Pair::connected(&Config::default());
+    let (near, far) = open(&mut pair, b"ping");
+    pair.dialer.session().finish(near);
+    assert!(pair.dialer.session().is_delivering());
+    pair.settle();
+    assert_eq!(
+        received(&pair.listener.take_events(), far),
+        (Vec::new(), true)
+    );
+    pair.run(SECOND, |pair| !pair.dialer.session().is_delivering());
+    assert!(!pair.dialer.session().is_delivering());
+    assert_eq!(pair.listener.session().write(far, b"pong").count, 4);
+    pair.listener.session().finish(far);
+    pair.settle();
+    assert_eq!(
+        received(&pair.dialer.take_events(), near),
+        (b"pong".to_vec(), true)
+    );
+}
+
+#[test]
+fn a_reset_carries_its_code_in_both_directions() {
+    let mut pair = Pair::connected(&Config::default());
+    let (near, far) = open(&mut pair, b"x");
+    pair.dialer.session().reset(near, 0x1003);
+    pair.settle();
+    assert_eq!(
+        pair.listener.take_events(),
+        [Event::Reset {
+            key: far,
+            code: 0x1003
+        }]
+    );
+    let (near, far) = open(&mut pair, b"x");
+    pair.listener.session().reset(far, 7);
+    pair.settle();
+    assert_eq!(
+        pair.dialer.take_events(),
+        [Event::Reset { key: near, code: 7 }]
+    );
+}
+
+#[test]
+fn a_code_of_more_than_32_bits_is_reported_as_out_of_range() {
+    let code = VarInt::from_u64(1 << 40).expect("62 bits");
+    assert_eq!(code_of(code), CODE_OUT_OF_RANGE);
+    assert_eq!(code_of(VarInt::from_u32(u32::MAX)), u32::MAX);
+}
+
+#[test]
+fn a_remote_that_stops_reading_drops_what_is_written_and_still_sends() {
+    let mut pair = Pair::connected(&Config::default());
+    let (near, far) = open(&mut pair, b"x");
+    pair.listener.session().stop(far, 0);
+    pair.settle();
+    assert_eq!(pair.dialer.take_events(), [Event::Writable { key: near }]);
+    let written = pair.dialer.session().write(near, &[0; 1 << 20]);
+    assert_eq!(
+        written,
+        Write {
+            count: 1 << 20,
+            is_blocked: false
+        }
+    );
+    pair.dialer.session().finish(near);
+    assert!(!pair.dialer.session().is_delivering());
+    assert_eq!(pair.listener.session().write(far, b"still").count, 5);
+    pair.settle();
+    assert_eq!(received(&pair.dialer.take_events(), near).0, b"still");
+}
+
+#[test]
+fn a_remote_has_as_many_streams_at_a_time_as_are_allowed_and_more_when_they_end() {
+    let config = Config {
+        streams_max: 2,
+        ..Config::default()
+    };
+    let mut pair = Pair::connected(&config);
+    let (first, far) = open(&mut pair, b"x");
+    open(&mut pair, b"x");
+    assert_eq!(pair.dialer.session().open(), None);
+    pair.dialer.session().finish(first);
+    pair.listener.session().finish(far);
+    pair.run(SECOND, |pair| {
+        pair.dialer.events.contains(&Event::MoreStreams)
+    });
+    assert!(pair.dialer.events.contains(&Event::MoreStreams));
+    assert!(pair.dialer.session().open().is_some());
+    assert_eq!(pair.dialer.session().open(), None);
+}
+
+#[test]
+fn bytes_ahead_of_the_application_wait_within_the_windows() {
+    let mut pair = Pair::connected(&Config::default());
+    let (near, far) = open(&mut pair, b"x");
+    let mut sent = 1;
+    let mut passed = 1;
+    let total = 8 << 20;
+    while sent < total {
+        let block = vec![0; (total - sent).min(64 << 10)];
+        let written = pair.dialer.session().write(near, &block);
+        sent += written.count;
+        let before = (sent, passed);
+        pair.run(SECOND, |_| false);
+        passed += received(&pair.listener.take_events(), far).0.len();
+        if (sent, passed) == before && written.count == 0 {
+            break;
+        }
+    }
+    assert_eq!(passed, UNREAD_MAX);
+    let window = Config::CONNECTION_WINDOW as usize;
+    let held = UNREAD_MAX + window + SEND_WINDOW_MAX as usize;
+    assert!(sent <= held, "{sent}");
+    // What has been read is followed by more.
+    pair.listener.session().consumed(far, UNREAD_MAX);
+    pair.run(SECOND, |pair| {
+        received(&pair.listener.events, far).0.len() == UNREAD_MAX
+    });
+    assert_eq!(
+        received(&pair.listener.take_events(), far).0.len(),
+        UNREAD_MAX
+    );
+}
+
+#[test]
+fn a_close_carries_its_code_and_ends_after_the_bytes_before_it() {
+    let mut pair = Pair::connected(&Config::default());
+    let (near, far) = open(&mut pair, b"x");
+    pair.dialer.session().write(near, b"last");
+    pair.settle();
+    let now = pair.now;
+    pair.dialer.session().close(now, 0x1005);
+    pair.settle();
+    assert_eq!(received(&pair.listener.take_events(), far).0, b"last");
+    assert_eq!(
+        pair.listener.session().ended(),
+        Some(&CloseReason::Remote(0x1005))
+    );
+    pair.run(5 * SECOND, |pair| pair.dialer.session().is_drained());
+    assert!(pair.dialer.session().is_drained());
+}
+
+#[test]
+fn a_silent_remote_is_timed_out() {
+    let mut pair = Pair::connected(&Config::default());
+    pair.treat(|| Fate::Lost);
+    pair.run(60 * SECOND, |pair| pair.dialer.session().ended().is_some());
+    assert_eq!(pair.dialer.session().ended(), Some(&CloseReason::TimedOut));
+    // Since the keep-alive probe that was not answered.
+    assert_eq!(pair.now.as_secs(), 45);
+}
+
+#[test]
+fn an_idle_connection_is_kept_alive() {
+    let mut pair = Pair::connected(&Config::default());
+    pair.run(120 * SECOND, |_| false);
+    assert_eq!(pair.dialer.session().ended(), None);
+    assert_eq!(pair.listener.session().ended(), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn bytes_arrive_once_and_in_order_whatever_happens_to_datagrams(
+        seed in any::<u64>(),
+        length in 1usize..200_000,
+    ) {
+        let mut pair = Pair::connected(&Config::default());
+        let state = Rc::new(Cell::new(seed | 1));
+        pair.treat(move || {
+            // xorshift64
+            let mut next = state.get();
+            next ^= next << 13;
+            next ^= next >> 7;
+            next ^= next << 17;
+            state.set(next);
+            match next % 16 {
+                0 | 1 => Fate::Lost,
+                2 | 3 => Fate::Twice,
+                4 | 5 => Fate::Late,
+                _ => Fate::Delivered,
+            }
+        });
+        let expected: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
+        let near = pair.dialer.session().open().expect("room");
+        let mut sent = 0;
+        let mut bytes = Vec::new();
+        let mut finished = false;
+        for _ in 0..1_000 {
+            if sent < length {
+                sent += pair.dialer.session().write(near, &expected[sent..]).count;
+                if sent == length {
+                    pair.dialer.session().finish(near);
+                }
+            }
+            pair.run(SECOND / 4, |_| false);
+            for event in pair.listener.take_events() {
+                match event {
+                    Event::Data { key, bytes: more } => {
+                        pair.listener.session().consumed(key, more.len());
+                        bytes.extend_from_slice(&more);
+                    }
+                    Event::Finished { .. } => finished = true,
+                    Event::Opened { .. } => {}
+                    other => panic!("unexpected {other:?}"),
+                }
+            }
+            if finished {
+                break;
+            }
+        }
+        prop_assert!(finished);
+        prop_assert!(bytes == expected);
+    }
+}

@@ -17,7 +17,7 @@ use ferroswarm_bench_peers::Result;
 use ferroswarm_bench_peers::options::{Mode, Options};
 use ferroswarm_runtime::resource::LimitTable;
 use ferroswarm_runtime::{
-    DnsOptions, Identity, KeyType, Keypair, Limits, Muxer, NodeOptions, QuicConfig,
+    DnsOptions, Identity, KeyType, Keypair, Limits, Multiaddr, Muxer, NodeOptions, QuicConfig,
     ResourceOptions, Security,
 };
 
@@ -33,7 +33,7 @@ fn run(options: &Options) -> Result<()> {
         Mode::Server => reactor.run(server::run(
             reactor.clone(),
             node_options(options)?,
-            options.listen,
+            address(options)?,
         )),
         Mode::Client => reactor.run(workloads::run(reactor.clone(), options)),
     };
@@ -41,11 +41,27 @@ fn run(options: &Options) -> Result<()> {
     outcome
 }
 
+/// The stack whose addresses are those of QUIC.
+const QUIC: &str = "quic";
+
+/// Returns the address on which a server listens.
+fn address(options: &Options) -> Result<Multiaddr> {
+    let (host, port) = (options.listen.ip(), options.listen.port());
+    let family = if host.is_ipv4() { "ip4" } else { "ip6" };
+    let transport = match options.stack.as_str() {
+        QUIC => format!("udp/{port}/quic-v1"),
+        _ => format!("tcp/{port}"),
+    };
+    Ok(format!("/{family}/{host}/{transport}").parse()?)
+}
+
 /// Options of a node of one stack, with a new key and every limit at its maximum.
 fn node_options(options: &Options) -> Result<NodeOptions> {
     let security = match options.stack.as_str() {
         "tcp-noise-yamux" => Security::Noise,
         "tcp-tls-yamux" => Security::Tls,
+        // Has a security of its own.
+        QUIC => Security::Tls,
         other => return Err(format!("there is no stack named {other}").into()),
     };
     Ok(NodeOptions {

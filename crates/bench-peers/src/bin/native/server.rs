@@ -1,7 +1,5 @@
 //! The server: its protocols, and its commands.
 
-use std::net::SocketAddr;
-
 use ferroswarm_bench_peers::bulk::{BLOCK_BYTES, Received, blocks};
 use ferroswarm_bench_peers::echo::PING_BYTES;
 use ferroswarm_bench_peers::measure::{print_line, stats};
@@ -28,12 +26,9 @@ pub(crate) fn protocols(serves: bool) -> &'static [&'static str] {
 }
 
 /// Serves until the input ends.
-pub(crate) async fn run(reactor: Reactor, node: NodeOptions, listen: SocketAddr) -> Result<()> {
+pub(crate) async fn run(reactor: Reactor, node: NodeOptions, address: Multiaddr) -> Result<()> {
     reactor.serve();
     let node = reactor.add_node(node)?;
-    let (host, port) = (listen.ip(), listen.port());
-    let family = if host.is_ipv4() { "ip4" } else { "ip6" };
-    let address: Multiaddr = format!("/{family}/{host}/tcp/{port}").parse()?;
     print_line(&json!({ "addr": reactor.listen(node, address).await? }));
     reactor.open_input();
     while let Some(line) = reactor.line().await {
