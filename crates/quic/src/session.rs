@@ -23,7 +23,7 @@ mod tests;
 
 /// Bytes of a stream that may be passed on before the application has read them. The rest waits in
 /// the stream's window, where the remote has to stop at its end.
-const UNREAD_MAX: usize = 1 << 20;
+const UNREAD_MAX: usize = 4 << 20;
 
 /// Code of libp2p for one that does not fit 32 bits.
 const CODE_OUT_OF_RANGE: u32 = 0x1009;

@@ -32,8 +32,8 @@ const EVENTS_MAX: usize = 128;
 /// Stream bytes passed on per turn.
 const READ_BYTES: usize = 1 << 20;
 
-/// Bytes read by JavaScript that may let the remote send more: half of what a stream holds unread.
-const CREDIT_STEP: u32 = 512 << 10;
+/// Bytes read by JavaScript that let more be passed on: a quarter of what a stream holds unread.
+const CREDIT_STEP: u32 = 1 << 20;
 
 /// State of a QUIC connection under its lock.
 pub(in crate::connection) struct Quic {

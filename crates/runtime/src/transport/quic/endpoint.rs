@@ -24,14 +24,14 @@ use crate::socket::Route;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 
 /// Bytes of datagrams that wait for a connection; more are dropped, and sent again by the remote.
-/// What the initial window of a connection allows.
-const INBOX_BYTES_MAX: usize = 2 << 20;
+/// More than the window of a connection.
+const INBOX_BYTES_MAX: usize = 16 << 20;
 
 /// Dialled connections that wait to be accepted; more are refused. That of a TCP socket.
 const BACKLOG: usize = 1_024;
 
 /// Receive calls before other tasks of the thread have their turn.
-const RECEIVES_MAX: usize = 8;
+const RECEIVES_MAX: usize = 2;
 
 thread_local! {
     /// The thread's receive buffer.
