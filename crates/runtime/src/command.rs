@@ -67,6 +67,17 @@ pub enum AddressError {
     /// Its zone is not a network interface of this host.
     #[error("this host has no interface {0:?}")]
     NoInterface(Box<str>),
+    /// Its path has not the length of a Unix socket's.
+    #[error("path of {length} bytes, expected 1 to {max}")]
+    PathLength {
+        /// Bytes of the path.
+        length: usize,
+        /// Maximum of this system.
+        max: usize,
+    },
+    /// Its path contains a zero byte.
+    #[error("path contains a zero byte")]
+    PathZero,
 }
 
 /// Reason a connection attempt failed.

@@ -65,6 +65,7 @@ mod handlers;
 mod hub;
 mod listen;
 mod loop_sockets;
+mod memory_pipe;
 mod messages;
 mod muxer_session;
 mod node;
