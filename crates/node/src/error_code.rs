@@ -184,7 +184,7 @@ impl From<&ConnectError> for ErrorCode {
             ConnectError::Unsupported => Self::ERR_UNSUPPORTED_PROTOCOL,
             ConnectError::Negotiation(_) | ConnectError::Foreign(_) => Self::ERR_MULTISELECT,
             ConnectError::Handshake(error) => (&**error).into(),
-            ConnectError::Record => Self::ERR_DECRYPTION_FAILED,
+            ConnectError::Record | ConnectError::OtherNetwork => Self::ERR_DECRYPTION_FAILED,
             _ => Self::ERR_INTERNAL,
         }
     }

@@ -36,6 +36,7 @@ pub use slot::{Proposals, ResetReport, StreamSlot, Taken};
 pub use stats::{Counter, HubStats};
 pub use store::CommandStore;
 
+pub use ferroswarm_pnet::{Fingerprint, KeyError as PskError, PreSharedKey};
 pub use ferroswarm_proto::framing::Framing;
 pub use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
 pub use ferroswarm_proto::muxer::{OpenError, Role as MuxerRole, StreamKey};

@@ -25,6 +25,7 @@ pub(crate) fn options() -> NodeOptions {
         identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
         securities: vec![Security::Noise],
         muxer: Muxer::default(),
+        psk: None,
         io_threads: Some(1),
         limits: Limits::default(),
         resources: ResourceOptions::default(),

@@ -18,10 +18,12 @@ use crate::command::{AddressError, ConnectError};
 use crate::pipe::BytePipe;
 use crate::sync::Arc;
 
+pub(crate) use self::protected::protect;
 pub(crate) use self::quic::{Authenticated, Endpoints};
 
 mod host;
 pub(crate) mod memory;
+mod protected;
 mod quic;
 mod stream_socket;
 mod tcp;
@@ -88,6 +90,16 @@ impl Endpoint {
             #[cfg(unix)]
             Self::Unix(_) => 1,
             Self::Memory(_) => 0,
+        }
+    }
+
+    /// Returns whether a pre-shared key can protect its connections: they are a byte pipe.
+    pub(crate) const fn can_be_protected(&self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Memory(_) => true,
+            #[cfg(unix)]
+            Self::Unix(_) => true,
+            Self::Quic(_) => false,
         }
     }
 

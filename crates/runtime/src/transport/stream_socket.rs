@@ -197,3 +197,56 @@ impl<S: StreamSocket> BytePipe for SocketPipe<S> {
         Ok(())
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// Reads through `pipe` while another queue has its socket, and once it is back.
+    async fn is_lent_and_reclaimed<S: StreamSocket>(pipe: SocketPipe<S>, mut remote: impl Write) {
+        const TOKEN: usize = 7;
+        let queue = EventQueue::new().expect("a queue");
+        let mut into = [0; 16];
+        assert!(pipe.lend(&queue, TOKEN));
+        remote.write_all(b"lent").expect("room");
+        let tokens: Vec<usize> = loop {
+            let found = queue.take();
+            if !found.is_empty() {
+                break found.into_iter().map(|found| found.token).collect();
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(tokens, [TOKEN]);
+        assert_eq!(pipe.try_read(&mut into).expect("bytes"), 4);
+        assert_eq!(pipe.try_write(b"answer").expect("room"), 6);
+        pipe.reclaim(&queue).expect("a queue");
+        remote.write_all(b"reclaimed").expect("room");
+        poll_fn(|cx| pipe.poll_readable(cx)).await.expect("bytes");
+        assert_eq!(pipe.try_read(&mut into).expect("bytes"), 9);
+        assert!(queue.take().is_empty());
+        pipe.close();
+        assert!(pipe.try_write(b"late").is_err());
+    }
+
+    #[test]
+    fn sockets_of_every_family_move_between_event_queues() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let near = tokio::net::TcpStream::connect(address).await;
+            let (far, _) = listener.accept().expect("a connection");
+            is_lent_and_reclaimed(SocketPipe::new(near.expect("a listener")), far).await;
+
+            let (near, far) = std::os::unix::net::UnixStream::pair().expect("sockets");
+            near.set_nonblocking(true).expect("a socket");
+            let near = tokio::net::UnixStream::from_std(near).expect("a runtime");
+            is_lent_and_reclaimed(SocketPipe::new(near), far).await;
+        });
+    }
+}

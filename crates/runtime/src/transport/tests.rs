@@ -1,23 +1,37 @@
-//! Nodes over every transport.
+//! Nodes over every transport, and private networks over each.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
+use ferroswarm_pnet::{Encryptor, KEY_LENGTH, NONCE_LENGTH, PreSharedKey};
 use ferroswarm_secure::Role;
 use multiaddr::Multiaddr;
 
-use crate::Node;
 use crate::attempts::Attempt;
-use crate::command::{AddressError, CommandError, ConnectError, Outcome};
+use crate::command::{AddressError, CommandError, ConnectError, Outcome, Stage};
 use crate::dial::{DialRequest, PlannedAttempt};
 use crate::hub::{Hub, Ready};
 use crate::live::Bell;
 use crate::single_node::options;
 use crate::sync::Arc;
+use crate::{Limits, Node};
 
-fn node() -> Node {
+const KEY: [u8; KEY_LENGTH] = *b"the key of the network in a test";
+
+/// The header of multistream-select.
+const HEADER: &[u8] = b"\x13/multistream/1.0.0\n";
+
+fn node(psk: Option<[u8; KEY_LENGTH]>) -> Node {
+    start(psk, Limits::default())
+}
+
+fn start(psk: Option<[u8; KEY_LENGTH]>, limits: Limits) -> Node {
     let hub = Hub::new(Box::new(Bell(Arc::default())));
-    Node::start(1, hub, options()).expect("threads")
+    let mut options = options();
+    options.psk = psk.map(PreSharedKey::new);
+    options.limits = limits;
+    Node::start(1, hub, options).expect("threads")
 }
 
 /// Waits for the outcome of a command.
@@ -80,20 +94,125 @@ fn addresses() -> Vec<String> {
     addresses
 }
 
+// go 168
 #[test]
-fn two_nodes_connect_over_every_transport() {
+fn two_nodes_connect_over_every_transport_with_a_key_and_without() {
     for address in addresses() {
-        let [dialer, listener] = [node(), node()];
-        let (_, bound) = listen(&listener, &address).expect("a free address");
-        let [remote, local] = dial(&dialer, &bound).expect("a listener");
-        assert_eq!(remote, bound);
-        assert!(!local.is_empty());
+        for key in [None, Some(KEY)] {
+            let [dialer, listener] = [node(key), node(key)];
+            let (_, bound) = listen(&listener, &address).expect("a free address");
+            let [remote, local] = dial(&dialer, &bound).expect("one network");
+            assert_eq!(remote, bound);
+            assert!(!local.is_empty());
+        }
     }
+}
+
+// A144, A145, go 168
+#[test]
+fn nodes_of_other_networks_do_not_connect() {
+    let mut other = KEY;
+    other[17] ^= 1;
+    for address in addresses() {
+        for keys in [
+            [Some(KEY), Some(other)],
+            [Some(KEY), None],
+            [None, Some(KEY)],
+        ] {
+            let [dialer, listener] = keys.map(node);
+            let (_, bound) = listen(&listener, &address).expect("a free address");
+            let attempt = dial(&dialer, &bound).expect_err("other networks");
+            let left = attempt.error.is_departure();
+            let is_noise = match keys {
+                // Without a key it cannot know that it hears a private network.
+                [None, _] => matches!(attempt.error, ConnectError::Negotiation(_)),
+                _ => matches!(attempt.error, ConnectError::OtherNetwork),
+            };
+            assert!(left || is_noise, "{keys:?} {:?}", attempt.error);
+            if keys[0].is_some() {
+                assert_eq!(attempt.stage, Stage::Psk);
+            }
+        }
+    }
+}
+
+/// Connects to a listener with [`KEY`], sends `bytes`, and returns everything that it answers.
+fn answer_to(limits: Limits, bytes: &[u8]) -> Vec<u8> {
+    let listener = start(Some(KEY), limits);
+    let (_, bound) = listen(&listener, "/ip4/127.0.0.1/tcp/0").expect("a port");
+    let text = bound.to_string();
+    let port = text.rsplit('/').next().expect("a port");
+    let mut socket = TcpStream::connect(format!("127.0.0.1:{port}")).expect("a listener");
+    let mut answer = vec![0; NONCE_LENGTH];
+    // Before anything is sent: a close with unread bytes is a reset, which discards the answer.
+    socket.read_exact(&mut answer).expect("a nonce");
+    socket.write_all(bytes).expect("it reads");
+    match socket.read_to_end(&mut answer) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+        Err(error) => panic!("{error}"),
+    }
+    answer
+}
+
+// A144, A145
+#[test]
+fn a_stranger_gets_a_nonce_and_a_closed_socket() {
+    let protected = |mut key: [u8; KEY_LENGTH], bit: u8| {
+        key[0] ^= bit;
+        let key = PreSharedKey::new(key);
+        let (mut encryptor, nonce) = Encryptor::new(&key).expect("randomness");
+        let mut line = HEADER.to_vec();
+        encryptor.encrypt(&mut line);
+        [&nonce[..], &line].concat()
+    };
+    // At a multiple of its nonce: what it hears next starts the stream.
+    let plain = [HEADER, b"\x07/noise\n", HEADER, HEADER].concat();
+    for bytes in [
+        plain,
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+        protected(KEY, 1),
+    ] {
+        assert_eq!(answer_to(Limits::default(), &bytes).len(), NONCE_LENGTH);
+    }
+    // A member is answered, although this one says nothing further.
+    let limits = Limits {
+        inbound_upgrade_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let answered = answer_to(limits, &protected(KEY, 0));
+    assert_eq!(answered.len(), NONCE_LENGTH + HEADER.len());
+}
+
+// A146
+#[test]
+fn a_nonce_that_stalls_is_closed_at_the_deadline() {
+    let limits = Limits {
+        inbound_upgrade_timeout: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    assert_eq!(
+        answer_to(limits, &[7; NONCE_LENGTH - 1]).len(),
+        NONCE_LENGTH
+    );
+}
+
+#[test]
+fn a_private_network_refuses_what_its_key_cannot_protect() {
+    let address = "/ip4/127.0.0.1/udp/4001/quic-v1";
+    let node = node(Some(KEY));
+    let refused = listen(&node, address).expect_err("no byte pipe");
+    assert!(refused.to_string().contains(address), "{refused}");
+    let attempt = dial(&node, &address.parse().expect("an address")).expect_err("no byte pipe");
+    let ConnectError::Address(AddressError::Unprotected(refused)) = attempt.error else {
+        panic!("{}", attempt.error);
+    };
+    assert_eq!(refused.to_string(), address);
 }
 
 #[test]
 fn addresses_that_are_in_use_or_unknown_are_typed_errors() {
-    let node = node();
+    let node = node(None);
     let (first, bound) = listen(&node, "/memory/0").expect("a free number");
     let (_, next) = listen(&node, "/memory/0").expect("another free number");
     assert_ne!(bound, next);
