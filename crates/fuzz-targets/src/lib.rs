@@ -8,12 +8,14 @@
 
 pub use framing::{msgio, varint};
 pub use multistream::{multistream_dialer, multistream_listener};
+pub use pnet::{protected_stream, swarm_key};
 pub use secure::{identity, noise_handshake, noise_transport, tls_certificate};
 pub use upgrade::upgrade;
 pub use yamux::{yamux_bytes, yamux_frames};
 
 mod framing;
 mod multistream;
+mod pnet;
 mod secure;
 mod tampering;
 mod upgrade;
@@ -30,6 +32,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("multistream_listener", multistream_listener),
     ("noise_handshake", noise_handshake),
     ("noise_transport", noise_transport),
+    ("protected_stream", protected_stream),
+    ("swarm_key", swarm_key),
     ("tls_certificate", tls_certificate),
     ("upgrade", upgrade),
     ("varint", varint),

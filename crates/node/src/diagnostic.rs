@@ -64,6 +64,7 @@ fn details(fact: &Fact) -> [u32; 3] {
                 Stage::Connect => 1,
                 Stage::Security => 2,
                 Stage::Muxer => 3,
+                Stage::Psk => 4,
             };
             [stage, ErrorCode::from(error).word(), cause_number(error)]
         }

@@ -175,7 +175,7 @@ impl From<&ConnectError> for ErrorCode {
     fn from(error: &ConnectError) -> Self {
         match error {
             ConnectError::Address(AddressError::NoInterface(_)) => Self::ERR_UNREACHABLE,
-            ConnectError::Address(_) => Self::ERR_NO_TRANSPORT,
+            ConnectError::Address(error) => error.into(),
             ConnectError::Io(error) => error.kind().into(),
             ConnectError::Timeout => Self::ERR_TIMEOUT,
             ConnectError::Refused(_) => Self::ERR_RESOURCE_LIMIT_EXCEEDED,
@@ -184,8 +184,19 @@ impl From<&ConnectError> for ErrorCode {
             ConnectError::Unsupported => Self::ERR_UNSUPPORTED_PROTOCOL,
             ConnectError::Negotiation(_) | ConnectError::Foreign(_) => Self::ERR_MULTISELECT,
             ConnectError::Handshake(error) => (&**error).into(),
-            ConnectError::Record => Self::ERR_DECRYPTION_FAILED,
+            ConnectError::Record | ConnectError::OtherNetwork => Self::ERR_DECRYPTION_FAILED,
             _ => Self::ERR_INTERNAL,
+        }
+    }
+}
+
+impl From<&AddressError> for ErrorCode {
+    fn from(error: &AddressError) -> Self {
+        match error {
+            AddressError::PathLength { .. } | AddressError::PathZero => {
+                Self::ERR_INVALID_PARAMETERS
+            }
+            _ => Self::ERR_NO_TRANSPORT,
         }
     }
 }
@@ -215,7 +226,7 @@ impl From<&CommandError> for ErrorCode {
     fn from(error: &CommandError) -> Self {
         match error {
             CommandError::Address(AddressError::NoInterface(_)) => Self::ERR_ADDRESS_NOT_AVAILABLE,
-            CommandError::Address(_) => Self::ERR_NO_TRANSPORT,
+            CommandError::Address(error) => error.into(),
             CommandError::Io(error) => error.kind().into(),
             CommandError::Aborted => Self::ERR_ABORTED,
             CommandError::NodeClosed => Self::ERR_NODE_CLOSED,

@@ -1,6 +1,6 @@
 //! Keys and protocol names for JavaScript.
 
-use ferroswarm_runtime::{KeyType, Keypair, PeerId, ProtocolId, PublicKey};
+use ferroswarm_runtime::{KeyType, Keypair, PeerId, PreSharedKey, ProtocolId, PublicKey};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
@@ -64,6 +64,14 @@ pub fn describe_key(private_key: Uint8Array) -> Result<KeyDescription, Failure> 
         peer_id: PeerId::from_public_key(keypair.public()).to_string(),
         public_key: keypair.public().to_protobuf().into(),
     })
+}
+
+/// Returns the fingerprint of a private network's key, given as the contents of a swarm key file or
+/// as 64 hexadecimal digits.
+#[napi(catch_unwind)]
+pub fn swarm_key_fingerprint(contents: Uint8Array) -> Result<String, Failure> {
+    let key = PreSharedKey::parse(&contents).map_err(invalid)?;
+    Ok(key.fingerprint().to_string())
 }
 
 /// Signs `message`.

@@ -514,6 +514,7 @@ fn index_word(index: usize) -> u32 {
 fn stage_name(stage: Stage) -> String {
     let name = match stage {
         Stage::Connect => "connect",
+        Stage::Psk => "psk",
         Stage::Security => "security",
         Stage::Muxer => "muxer",
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferroswarm_runtime::{
-    DnsOptions, Gate, Identity, Keypair, Limits, Muxer, ResourceOptions, Security,
+    DnsOptions, Gate, Identity, Keypair, Limits, Muxer, PreSharedKey, ResourceOptions, Security,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -47,6 +47,9 @@ pub struct NodeOptions {
     pub security: Option<Vec<String>>,
     /// `yamux` or `yamux-crate`. Defaults to the former.
     pub muxers: Option<Vec<String>>,
+    /// Key of the private network that the node is limited to: the contents of a swarm key file, or
+    /// 64 hexadecimal digits. None if absent.
+    pub psk: Option<Uint8Array>,
     /// Number of I/O threads.
     pub io_threads: Option<f64>,
     /// Microseconds for which the event loop may poll after an event of a connection, up to 1,000.
@@ -153,6 +156,7 @@ impl NodeOptions {
             .muxers
             .as_deref()
             .map_or(Ok(Muxer::default()), muxer)?;
+        let psk = options.psk.map(|contents| PreSharedKey::parse(&contents));
         let io_threads = options.io_threads.map(whole).transpose()?;
         if io_threads.is_some_and(|count| count == 0 || count > IO_THREADS_MAX) {
             return Err(invalid("ioThreads is not within 1 to 64"));
@@ -161,6 +165,7 @@ impl NodeOptions {
             identity: Arc::new(identity),
             securities,
             muxer,
+            psk: psk.transpose().map_err(invalid)?,
             io_threads: io_threads.map(|count| count as usize),
             limits: Limits {
                 busy_poll: busy_poll(options.busy_poll_us)?,

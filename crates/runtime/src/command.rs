@@ -51,6 +51,8 @@ pub enum Outcome {
 pub enum Stage {
     /// Connecting the transport.
     Connect,
+    /// Exchanging nonces with a remote of the private network.
+    Psk,
     /// Negotiating and establishing security.
     Security,
     /// Negotiating the muxer.
@@ -64,9 +66,23 @@ pub enum AddressError {
     /// No transport supports this part of it.
     #[error("no transport takes {0}")]
     NoTransport(Multiaddr),
+    /// A node of a private network cannot protect its connections.
+    #[error("no pre-shared key can protect {0}")]
+    Unprotected(Multiaddr),
     /// Its zone is not a network interface of this host.
     #[error("this host has no interface {0:?}")]
     NoInterface(Box<str>),
+    /// Its path has not the length of a Unix socket's.
+    #[error("path of {length} bytes, expected 1 to {max}")]
+    PathLength {
+        /// Bytes of the path.
+        length: usize,
+        /// Maximum of this system.
+        max: usize,
+    },
+    /// Its path contains a zero byte.
+    #[error("path contains a zero byte")]
+    PathZero,
 }
 
 /// Reason a connection attempt failed.
@@ -94,6 +110,9 @@ pub enum ConnectError {
     /// The remote speaks another protocol, recognised by its first bytes.
     #[error("the remote speaks {0}, not libp2p")]
     Foreign(&'static str),
+    /// What the remote sends is noise after deciphering.
+    #[error("the remote has another pre-shared key, or none")]
+    OtherNetwork,
     /// The security handshake failed.
     #[error(transparent)]
     Handshake(Arc<ferroswarm_secure::HandshakeError>),

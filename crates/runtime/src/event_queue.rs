@@ -1,17 +1,18 @@
 //! An event queue with its own descriptor, for an event loop other than tokio's to wait for.
 
 use std::io;
-use std::net::TcpStream;
+#[cfg(unix)]
+pub(crate) use std::os::fd::AsRawFd as Source;
 
 #[cfg(unix)]
 mod unix {
-    use std::os::fd::{AsRawFd, RawFd};
+    use std::os::fd::RawFd;
     use std::time::Duration;
 
     use mio::unix::SourceFd;
     use mio::{Events, Interest, Poll, Registry, Token};
 
-    use super::{Readiness, TcpStream, io};
+    use super::{Readiness, Source, io};
     use crate::loop_sockets::LOOP_SOCKETS_MAX;
     use crate::sync::Mutex;
 
@@ -43,7 +44,7 @@ mod unix {
         }
 
         /// Reports events of `socket` from here on, starting with bytes that are already there.
-        pub(crate) fn add(&self, socket: &TcpStream, token: usize) -> io::Result<()> {
+        pub(crate) fn add(&self, socket: &impl Source, token: usize) -> io::Result<()> {
             let descriptor = socket.as_raw_fd();
             let mut source = SourceFd(&descriptor);
             self.registry
@@ -51,7 +52,7 @@ mod unix {
         }
 
         /// Stops reporting events of `socket`.
-        pub(crate) fn remove(&self, socket: &TcpStream) -> io::Result<()> {
+        pub(crate) fn remove(&self, socket: &impl Source) -> io::Result<()> {
             let descriptor = socket.as_raw_fd();
             self.registry.deregister(&mut SourceFd(&descriptor))
         }
@@ -75,7 +76,12 @@ mod unix {
 
 #[cfg(not(unix))]
 mod none {
-    use super::{Readiness, TcpStream, io};
+    use super::{Readiness, io};
+
+    /// A socket that can be added to a queue.
+    pub(crate) trait Source {}
+
+    impl Source for std::net::TcpStream {}
 
     /// Uninhabited: no other event loop can wait for a queue of this system.
     pub(crate) enum EventQueue {}
@@ -89,11 +95,11 @@ mod none {
             match *self {}
         }
 
-        pub(crate) fn add(&self, _socket: &TcpStream, _token: usize) -> io::Result<()> {
+        pub(crate) fn add(&self, _socket: &impl Source, _token: usize) -> io::Result<()> {
             match *self {}
         }
 
-        pub(crate) fn remove(&self, _socket: &TcpStream) -> io::Result<()> {
+        pub(crate) fn remove(&self, _socket: &impl Source) -> io::Result<()> {
             match *self {}
         }
 
@@ -104,7 +110,7 @@ mod none {
 }
 
 #[cfg(not(unix))]
-pub(crate) use self::none::EventQueue;
+pub(crate) use self::none::{EventQueue, Source};
 #[cfg(unix)]
 pub(crate) use self::unix::EventQueue;
 

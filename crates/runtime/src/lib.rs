@@ -36,6 +36,7 @@ pub use slot::{Proposals, ResetReport, StreamSlot, Taken};
 pub use stats::{Counter, HubStats};
 pub use store::CommandStore;
 
+pub use ferroswarm_pnet::{Fingerprint, KeyError as PskError, PreSharedKey};
 pub use ferroswarm_proto::framing::Framing;
 pub use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
 pub use ferroswarm_proto::muxer::{OpenError, Role as MuxerRole, StreamKey};
@@ -65,6 +66,7 @@ mod handlers;
 mod hub;
 mod listen;
 mod loop_sockets;
+mod memory_pipe;
 mod messages;
 mod muxer_session;
 mod node;

@@ -21,7 +21,7 @@ use crate::node::{Origin, Shared};
 use crate::resources::ConnectionScope;
 use crate::sync::{Arc, Mutex};
 use crate::threads::Seat;
-use crate::transport::{Arrival, Endpoint, Listener, RawConnection};
+use crate::transport::{Arrival, Listener, RawConnection};
 use crate::upgrade::{Purpose, farewell, upgrade};
 
 /// Pause after an accept that failed for lack of descriptors or memory, so that the loop does not
@@ -37,7 +37,7 @@ pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr, shares_port: boo
     if shared.is_closing() {
         return Outcome::Failed(CommandError::NodeClosed);
     }
-    let endpoint = match Endpoint::parse(address) {
+    let endpoint = match shared.upgrade.endpoint(address) {
         Ok(endpoint) => endpoint,
         Err(error) => return Outcome::Failed(error.into()),
     };

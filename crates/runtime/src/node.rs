@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
+use ferroswarm_pnet::PreSharedKey;
 use ferroswarm_quic::Config as QuicConfig;
 use ferroswarm_secure::{Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
@@ -41,6 +42,10 @@ pub struct NodeOptions {
     pub securities: Vec<Security>,
     /// Multiplexer of its connections.
     pub muxer: Muxer,
+    /// Key of the private network that the node is limited to. It protects every connection, but
+    /// those of [`Stack::MuxerOnly`](crate::Stack::MuxerOnly), whose bytes the application secures;
+    /// addresses whose connections it cannot protect are refused.
+    pub psk: Option<PreSharedKey>,
     /// I/O threads. Defaults to one less than the machine's cores, at least 1 and at most 4.
     pub io_threads: Option<usize>,
     /// Timeouts and bounds of each connection.
@@ -138,6 +143,7 @@ impl Node {
                 identity: options.identity,
                 securities: options.securities,
                 muxers: Arc::from([Box::from(options.muxer.protocol_id())]),
+                psk: options.psk,
             },
             muxer: options.muxer,
             handlers: Arc::new(Handlers::default()),

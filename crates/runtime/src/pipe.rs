@@ -1,5 +1,6 @@
 //! The transport interface of a connection: a socket, or anything that carries bytes both ways.
 
+use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 
@@ -14,7 +15,8 @@ pub(crate) trait BytePipe: Send + Sync {
     /// Errors of the socket.
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes as many bytes as fit; `WouldBlock` when none do.
+    /// Writes as many bytes as fit; `WouldBlock` when none do. The caller offers the rest again
+    /// before anything else.
     ///
     /// # Errors
     /// Errors of the socket.
@@ -61,4 +63,21 @@ pub(crate) trait BytePipe: Send + Sync {
     fn reclaim(&self, _from: &EventQueue) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Writes all of `bytes`.
+///
+/// # Errors
+/// Errors of the socket.
+pub(crate) async fn write_all(pipe: &dyn BytePipe, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match pipe.try_write(bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll_fn(|cx| pipe.poll_writable(cx)).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -5,19 +5,21 @@ use std::future::poll_fn;
 use std::io;
 use std::time::{Duration, Instant};
 
+use ferroswarm_pnet::PreSharedKey;
 use ferroswarm_proto::muxer::{ConnectionErrorCode, yamux};
 use ferroswarm_secure::{
     Agreement, Channel, HandshakeConfig, Identity, PeerId, Progress, PublicKey, Role, Security,
     Upgrade,
 };
+use multiaddr::Multiaddr;
 
-use crate::command::{ConnectError, Stage};
+use crate::command::{AddressError, ConnectError, Stage};
 use crate::connection::Layers;
 use crate::gate::{Asker, Hook};
-use crate::pipe::BytePipe;
+use crate::pipe::{BytePipe, write_all};
 use crate::resources::Refusal;
 use crate::sync::{Arc, Mutex};
-use crate::transport::{Authenticated, Carrier};
+use crate::transport::{Authenticated, Carrier, Endpoint, protect};
 
 /// Upgrade settings, shared by all connections of a node.
 pub(crate) struct UpgradeConfig {
@@ -26,6 +28,23 @@ pub(crate) struct UpgradeConfig {
     pub(crate) securities: Vec<Security>,
     /// Protocol ids, as negotiated.
     pub(crate) muxers: Arc<[Box<str>]>,
+    /// Key of the private network; none if `None`.
+    pub(crate) psk: Option<PreSharedKey>,
+}
+
+impl UpgradeConfig {
+    /// Parses an address to dial or to listen on.
+    ///
+    /// # Errors
+    /// The part that no transport supports; the whole address, if a key is set that cannot protect
+    /// its connections.
+    pub(crate) fn endpoint(&self, address: &Multiaddr) -> Result<Endpoint, AddressError> {
+        let endpoint = Endpoint::parse(address)?;
+        if self.psk.is_some() && !endpoint.can_be_protected() {
+            return Err(AddressError::Unprotected(address.clone()));
+        }
+        Ok(endpoint)
+    }
 }
 
 /// Parameters of one upgrade.
@@ -43,6 +62,16 @@ pub(crate) struct Purpose<'a> {
     pub(crate) hooks: Option<&'a Asker<'a>>,
     /// Current stage, for a caller that may abandon the upgrade at any time.
     pub(crate) stage: &'a Mutex<Stage>,
+}
+
+impl Purpose<'_> {
+    /// Records that what the remote has sent makes sense: it has our pre-shared key.
+    fn understood(&self) {
+        let mut stage = self.stage.lock();
+        if *stage == Stage::Psk {
+            *stage = Stage::Security;
+        }
+    }
 }
 
 /// Result of an upgrade.
@@ -78,9 +107,17 @@ pub(crate) async fn upgrade(
     config: &UpgradeConfig,
     purpose: &Purpose<'_>,
 ) -> Result<Upgraded, ConnectError> {
-    match carrier {
-        Carrier::Pipe(pipe) => upgrade_pipe(pipe, config, purpose).await,
-        Carrier::Session(session) => admit_session(session, purpose).await,
+    match (carrier, &config.psk) {
+        (Carrier::Pipe(pipe), None) => {
+            *purpose.stage.lock() = Stage::Security;
+            upgrade_pipe(pipe, config, purpose).await
+        }
+        (Carrier::Pipe(pipe), Some(key)) => {
+            *purpose.stage.lock() = Stage::Psk;
+            let protected = protect(pipe, key).await?;
+            upgrade_pipe(&protected, config, purpose).await
+        }
+        (Carrier::Session(session), _) => admit_session(session, purpose).await,
     }
 }
 
@@ -118,7 +155,6 @@ async fn upgrade_pipe(
     config: &UpgradeConfig,
     purpose: &Purpose<'_>,
 ) -> Result<Upgraded, ConnectError> {
-    *purpose.stage.lock() = Stage::Security;
     let started = Instant::now();
     let mut security_time = Duration::ZERO;
     let mut muxer_began = started;
@@ -138,8 +174,7 @@ async fn upgrade_pipe(
         output: Vec::new(),
     };
     loop {
-        let progress = wire.advance(&mut upgrade).await;
-        match progress.map_err(|error| wire.explained(error, *purpose.stage.lock()))? {
+        match wire.advance(&mut upgrade, purpose).await? {
             Progress::Waiting => wire.receive().await?,
             Progress::Secured => {
                 security_time = started.elapsed();
@@ -201,13 +236,21 @@ struct Wire<'a> {
 }
 
 impl Wire<'_> {
-    async fn advance(&mut self, upgrade: &mut Upgrade) -> Result<Progress, ConnectError> {
+    async fn advance(
+        &mut self,
+        upgrade: &mut Upgrade,
+        purpose: &Purpose<'_>,
+    ) -> Result<Progress, ConnectError> {
+        let held = self.input.len();
         let step = upgrade.advance(&mut self.input, &mut self.output);
+        if self.input.len() < held {
+            purpose.understood();
+        }
         if step.is_err() {
             // Pending output, such as an alert, is sent even so.
             self.flush().await?;
         }
-        Ok(step?)
+        step.map_err(|error| self.explained(error.into(), *purpose.stage.lock()))
     }
 
     /// Tells the remote of a muxed connection that the gate refuses it.
@@ -221,7 +264,7 @@ impl Wire<'_> {
         self.flush().await
     }
 
-    /// Names the protocol of a remote whose first bytes are not those of libp2p.
+    /// Names what is wrong with a remote whose first bytes are not those of libp2p.
     fn explained(&self, error: ConnectError, stage: Stage) -> ConnectError {
         // The refused bytes are still in the input, which holds records after this stage.
         let foreign = FOREIGN
@@ -230,6 +273,9 @@ impl Wire<'_> {
         match (&error, stage, foreign) {
             (ConnectError::Negotiation(_), Stage::Security, Some((_, name))) => {
                 ConnectError::Foreign(name)
+            }
+            (ConnectError::Negotiation(_) | ConnectError::Handshake(_), Stage::Psk, _) => {
+                ConnectError::OtherNetwork
             }
             _ => error,
         }
@@ -242,17 +288,7 @@ impl Wire<'_> {
     }
 
     async fn flush(&mut self) -> Result<(), ConnectError> {
-        let mut sent = 0;
-        while sent < self.output.len() {
-            match self.pipe.try_write(&self.output[sent..]) {
-                Ok(count) => sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let writable = poll_fn(|cx| self.pipe.poll_writable(cx));
-                    writable.await.map_err(io_error)?;
-                }
-                Err(error) => return Err(io_error(error)),
-            }
-        }
+        write_all(self.pipe, &self.output).await?;
         self.output.clear();
         Ok(())
     }
@@ -329,6 +365,7 @@ mod tests {
             identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
             securities: securities.to_vec(),
             muxers: Arc::from([Box::from("/yamux/1.0.0")]),
+            psk: None,
         }
     }
 

@@ -11,12 +11,13 @@ use super::Finding;
 const CRATES: &str = "
     proto
     chacha
+    pnet
     send-queue
     store
     secure: chacha proto
-    runtime: proto secure send-queue store
+    runtime: pnet proto secure send-queue store
     node: runtime
-    fuzz-targets: proto secure
+    fuzz-targets: pnet proto secure
     budgets: proto secure runtime
     bench-peers: proto runtime
     xtask";

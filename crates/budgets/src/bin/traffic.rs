@@ -88,6 +88,7 @@ impl Side {
             identity: Arc::new(Identity::new(keypair).unwrap()),
             securities: vec![Security::Noise],
             muxer: Muxer::Yamux,
+            psk: None,
             io_threads: Some(1),
             limits: Limits::default(),
             resources: ResourceOptions::default(),

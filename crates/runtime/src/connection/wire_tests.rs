@@ -12,12 +12,12 @@ use crate::diagnostics::{Fact, Level};
 use crate::error::{CallError, ConnectionFault};
 use crate::hub::Hub;
 use crate::live::{Bell, Side};
+use crate::memory_pipe::MemoryPipe;
 use crate::pipe::BytePipe;
 use crate::record::Record;
 use crate::slot::Proposals;
 use crate::sync::{Arc, AtomicBool};
 use crate::testing::pair::connect_alone;
-use crate::testing::pipe::FakePipe;
 use crate::testing::{End, EndLimits, Streams, pipe};
 
 const HEADER_BYTES: usize = 12;
@@ -43,7 +43,7 @@ struct Frame {
 /// A connection that dialled, and the remote end of its socket.
 struct Wire {
     side: Side,
-    pipe: FakePipe,
+    pipe: MemoryPipe,
     channel: Channel,
     sealed: Vec<u8>,
     plaintext: Vec<u8>,

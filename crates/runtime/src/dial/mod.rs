@@ -15,7 +15,7 @@ use crate::node::{Origin, Shared};
 use crate::resources::ConnectionScope;
 use crate::sync::Arc;
 use crate::threads::Seat;
-use crate::transport::{Dialling, Endpoint, RawConnection};
+use crate::transport::{Dialling, RawConnection};
 use crate::upgrade::{Purpose, Upgraded, farewell, upgrade};
 
 use race::{Bounds, Race};
@@ -156,7 +156,7 @@ async fn connect(
     progress: &AttemptProgress,
 ) -> Result<Won, ConnectError> {
     let started = Instant::now();
-    let endpoint = Endpoint::parse(&attempt.address)?;
+    let endpoint = shared.upgrade.endpoint(&attempt.address)?;
     // The lists may have changed since the dial was planned.
     if let Some(rule) = shared.gate.rule_of(endpoint.host()) {
         return Err(ConnectError::Gated(rule.to_string().into()));

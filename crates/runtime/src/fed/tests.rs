@@ -148,6 +148,7 @@ fn both_ends_upgrade_over_fed_pipes_that_hold_less_than_a_message() {
                 identity: Arc::new(Identity::new(keypair).unwrap()),
                 securities: vec![security],
                 muxers: Arc::from([Box::from("/yamux/1.0.0")]),
+                psk: None,
             }
         });
         let end = async |role, carrier: &transport::Carrier, config: &UpgradeConfig| {

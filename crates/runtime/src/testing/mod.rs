@@ -3,7 +3,6 @@
 //! Compiled for this crate's tests and, by path, for the model (`tests/model`).
 
 pub(crate) mod pair;
-pub(crate) mod pipe;
 
+pub(crate) use crate::memory_pipe::pipe;
 pub(crate) use pair::{End, EndLimits, Streams, connect};
-pub(crate) use pipe::pipe;

@@ -13,17 +13,24 @@ pub(crate) fn single_node(hub: Arc<Hub>) -> Node {
 
 /// Starts a node with a gate on this hub.
 pub(crate) fn gated_node(hub: Arc<Hub>, gate: Gate) -> Node {
+    let mut options = options();
+    options.gate = Arc::new(gate);
+    Node::start(1, hub, options).expect("threads")
+}
+
+/// Returns the options of a node on its own.
+pub(crate) fn options() -> NodeOptions {
     let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
-    let options = NodeOptions {
+    NodeOptions {
         identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
         securities: vec![Security::Noise],
         muxer: Muxer::default(),
+        psk: None,
         io_threads: Some(1),
         limits: Limits::default(),
         resources: ResourceOptions::default(),
-        gate: Arc::new(gate),
+        gate: Arc::default(),
         dns: DnsOptions::default(),
         quic: QuicConfig::default(),
-    };
-    Node::start(1, hub, options).expect("threads")
+    }
 }

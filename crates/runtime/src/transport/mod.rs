@@ -7,6 +7,8 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+#[cfg(unix)]
+use std::path::PathBuf;
 
 use multiaddr::{Multiaddr, Protocol};
 
@@ -16,13 +18,17 @@ use crate::command::{AddressError, ConnectError};
 use crate::pipe::BytePipe;
 use crate::sync::Arc;
 
+pub(crate) use self::protected::protect;
 pub(crate) use self::quic::{Authenticated, Endpoints};
 
 mod host;
-#[cfg(test)]
 pub(crate) mod memory;
+mod protected;
 mod quic;
+mod stream_socket;
 mod tcp;
+#[cfg(unix)]
+mod unix;
 mod zones;
 
 /// Settings of a node's transports, and the sockets that its connections share.
@@ -43,6 +49,9 @@ pub(crate) struct Dialling<'a> {
 pub(crate) enum Endpoint {
     Tcp(SocketAddr),
     Quic(SocketAddr),
+    #[cfg(unix)]
+    Unix(PathBuf),
+    Memory(u64),
 }
 
 impl Endpoint {
@@ -53,16 +62,22 @@ impl Endpoint {
     /// The part that no transport supports, or the zone that this host does not have.
     pub(crate) fn parse(address: &Multiaddr) -> Result<Self, AddressError> {
         let is_quic = |part| matches!(part, Protocol::Udp(_));
-        if address.iter().any(is_quic) {
-            return quic::socket_address(address).map(Self::Quic);
+        match address.iter().next() {
+            #[cfg(unix)]
+            Some(Protocol::Unix(_)) => unix::socket_path(address).map(Self::Unix),
+            Some(Protocol::Memory(_)) => memory::number(address).map(Self::Memory),
+            _ if address.iter().any(is_quic) => quic::socket_address(address).map(Self::Quic),
+            _ => tcp::socket_address(address).map(Self::Tcp),
         }
-        tcp::socket_address(address).map(Self::Tcp)
     }
 
     /// Returns the host of the remote, if the transport has one.
     pub(crate) const fn host(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(address) | Self::Quic(address) => Some(address.ip()),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+            Self::Memory(_) => None,
         }
     }
 
@@ -72,6 +87,19 @@ impl Endpoint {
             Self::Tcp(_) => 1,
             // Its endpoint has one.
             Self::Quic(_) => 0,
+            #[cfg(unix)]
+            Self::Unix(_) => 1,
+            Self::Memory(_) => 0,
+        }
+    }
+
+    /// Returns whether a pre-shared key can protect its connections: they are a byte pipe.
+    pub(crate) const fn can_be_protected(&self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Memory(_) => true,
+            #[cfg(unix)]
+            Self::Unix(_) => true,
+            Self::Quic(_) => false,
         }
     }
 
@@ -87,6 +115,9 @@ impl Endpoint {
         match self {
             Self::Tcp(address) => Ok(tcp::dial(address).await?),
             Self::Quic(address) => transports.quic.dial(address, dialling).await,
+            #[cfg(unix)]
+            Self::Unix(path) => Ok(unix::dial(&path).await?),
+            Self::Memory(number) => Ok(memory::dial(number).await?),
         }
     }
 
@@ -98,6 +129,11 @@ impl Endpoint {
                 let listener = transports.quic.listen(address, shares_port);
                 listener.map(Listener::Quic)
             }
+            // The others have no port.
+            _ if shares_port => Err(io::ErrorKind::Unsupported.into()),
+            #[cfg(unix)]
+            Self::Unix(path) => unix::Listener::bind(&path).map(Listener::Unix),
+            Self::Memory(number) => memory::Listener::bind(number).map(Listener::Memory),
         }
     }
 }
@@ -106,6 +142,9 @@ impl Endpoint {
 pub(crate) enum Listener {
     Tcp(tcp::Listener),
     Quic(quic::Listener),
+    #[cfg(unix)]
+    Unix(unix::Listener),
+    Memory(memory::Listener),
 }
 
 impl Listener {
@@ -114,6 +153,9 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(Arrival::Tcp),
             Self::Quic(listener) => listener.accept().await.map(Arrival::Quic),
+            #[cfg(unix)]
+            Self::Unix(listener) => listener.accept().await.map(Arrival::Unix),
+            Self::Memory(listener) => listener.accept().await.map(Arrival::Memory),
         }
     }
 
@@ -122,6 +164,9 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.local_address(),
             Self::Quic(listener) => listener.local_address(),
+            #[cfg(unix)]
+            Self::Unix(listener) => Ok(listener.local_address()),
+            Self::Memory(listener) => Ok(listener.local_address()),
         }
     }
 }
@@ -130,6 +175,9 @@ impl Listener {
 pub(crate) enum Arrival {
     Tcp(tcp::Arrival),
     Quic(quic::Arrival),
+    #[cfg(unix)]
+    Unix(unix::Arrival),
+    Memory(memory::Arrival),
 }
 
 impl Arrival {
@@ -138,6 +186,9 @@ impl Arrival {
         match self {
             Self::Tcp(arrival) => Some(arrival.host()),
             Self::Quic(arrival) => arrival.host(),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+            Self::Memory(_) => None,
         }
     }
 
@@ -146,6 +197,9 @@ impl Arrival {
         match self {
             Self::Tcp(_) => 1,
             Self::Quic(_) => 0,
+            #[cfg(unix)]
+            Self::Unix(_) => 1,
+            Self::Memory(_) => 0,
         }
     }
 
@@ -165,6 +219,9 @@ impl Arrival {
         match self {
             Self::Tcp(arrival) => arrival.remote_address(),
             Self::Quic(arrival) => arrival.remote_address(),
+            #[cfg(unix)]
+            Self::Unix(arrival) => arrival.remote_address(),
+            Self::Memory(arrival) => arrival.remote_address(),
         }
     }
 
@@ -180,6 +237,9 @@ impl Arrival {
         match self {
             Self::Tcp(arrival) => Ok(arrival.register()?),
             Self::Quic(arrival) => arrival.open().await,
+            #[cfg(unix)]
+            Self::Unix(arrival) => Ok(arrival.register()?),
+            Self::Memory(arrival) => Ok(arrival.open()),
         }
     }
 }
@@ -210,3 +270,6 @@ pub(crate) enum Carrier {
     /// A connection whose peer is known, and which has streams of its own.
     Session(Arc<Authenticated>),
 }
+
+#[cfg(test)]
+mod tests;

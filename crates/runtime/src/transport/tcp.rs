@@ -1,24 +1,16 @@
 //! TCP: non-blocking sockets with TCP_NODELAY.
 
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::task::{Context, Poll};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
-use ferroswarm_send_queue::unacknowledged;
 use multiaddr::{Multiaddr, Protocol};
-use socket2::{Domain, Protocol as SocketProtocol, SockRef, Socket, Type};
-use tokio::io::Interest;
+use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::RawConnection;
 use super::host::{self, Host, share_port};
+use super::stream_socket::{BACKLOG, SocketPipe};
 use crate::command::AddressError;
-use crate::event_queue::EventQueue;
-use crate::pipe::BytePipe;
-use crate::sync::Mutex;
-
-/// Connections that the kernel completes before they are accepted; the kernel's own limit applies.
-const BACKLOG: i32 = 1_024;
 
 /// Returns the socket address of `/ip4/…/tcp/…`, `/ip6/…/tcp/…` or `/ip6zone/…/ip6/…/tcp/…`, and of
 /// nothing else.
@@ -98,10 +90,9 @@ impl Arrival {
     /// Registers with the event queue of the current I/O thread.
     pub(crate) fn register(self) -> io::Result<RawConnection> {
         let socket = TcpStream::from_std(self.socket)?;
-        socket.set_nodelay(true)?;
         let local = multiaddr(socket.local_addr()?);
         let remote = multiaddr(self.remote);
-        Ok(RawConnection::over(TcpPipe::new(socket), local, remote))
+        Ok(RawConnection::over(pipe(socket)?, local, remote))
     }
 }
 
@@ -113,26 +104,11 @@ pub(super) async fn dial(address: SocketAddr) -> io::Result<RawConnection> {
         TcpSocket::new_v6()?
     };
     let stream = socket.connect(address).await?;
-    stream.set_nodelay(true)?;
     let local = stream
         .local_addr()
         .map_or_else(|_| Multiaddr::empty(), multiaddr);
     let remote = multiaddr(address);
-    Ok(RawConnection::over(TcpPipe::new(stream), local, remote))
-}
-
-/// A connected socket, in the event queue of an I/O thread or lent to another queue.
-struct TcpPipe(Mutex<Owner>);
-
-enum Owner {
-    Thread(TcpStream),
-    Lent {
-        socket: std::net::TcpStream,
-        /// The last read was short: the socket is empty.
-        emptied: bool,
-    },
-    /// It is closed, or failed to change its owner.
-    Gone,
+    Ok(RawConnection::over(pipe(stream)?, local, remote))
 }
 
 /// Unsent bytes beyond which the kernel accepts no more.
@@ -144,114 +120,13 @@ enum Owner {
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 const NOT_SENT_MAX: u32 = 128 << 10;
 
-impl TcpPipe {
-    fn new(socket: TcpStream) -> Self {
-        // Best effort: the socket works without it.
-        #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-        drop(SockRef::from(&socket).set_tcp_notsent_lowat(NOT_SENT_MAX));
-        Self(Mutex::new(Owner::Thread(socket)))
-    }
-}
-
-fn gone() -> io::Error {
-    io::ErrorKind::NotConnected.into()
-}
-
-impl BytePipe for TcpPipe {
-    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        match &mut *self.0.lock() {
-            Owner::Thread(socket) => {
-                let count = socket.try_read(into)?;
-                // A short read has emptied the socket: the next one need not call the kernel. An
-                // end or a reset that arrived with the bytes stays in the readiness.
-                if cfg!(unix) && count > 0 && count < into.len() {
-                    let emptied = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-                    drop(socket.try_io(Interest::READABLE, emptied));
-                }
-                Ok(count)
-            }
-            Owner::Lent { socket, emptied } => {
-                if std::mem::take(emptied) {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                let count = socket.read(into)?;
-                *emptied = count > 0 && count < into.len();
-                Ok(count)
-            }
-            Owner::Gone => Err(gone()),
-        }
-    }
-
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut *self.0.lock() {
-            Owner::Thread(socket) => socket.try_write(bytes),
-            Owner::Lent { socket, .. } => socket.write(bytes),
-            Owner::Gone => Err(gone()),
-        }
-    }
-
-    fn unaccepted(&self) -> Option<usize> {
-        match &*self.0.lock() {
-            Owner::Thread(socket) => unacknowledged(socket).ok(),
-            Owner::Lent { socket, .. } => unacknowledged(socket).ok(),
-            Owner::Gone => None,
-        }
-    }
-
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &*self.0.lock() {
-            Owner::Thread(socket) => socket.poll_read_ready(cx),
-            Owner::Lent { .. } => Poll::Pending,
-            Owner::Gone => Poll::Ready(Err(gone())),
-        }
-    }
-
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &*self.0.lock() {
-            Owner::Thread(socket) => socket.poll_write_ready(cx),
-            Owner::Lent { .. } => Poll::Pending,
-            Owner::Gone => Poll::Ready(Err(gone())),
-        }
-    }
-
-    fn shutdown(&self) -> io::Result<()> {
-        match &*self.0.lock() {
-            Owner::Thread(socket) => SockRef::from(socket).shutdown(Shutdown::Write),
-            Owner::Lent { socket, .. } => socket.shutdown(Shutdown::Write),
-            Owner::Gone => Err(gone()),
-        }
-    }
-
-    fn close(&self) {
-        *self.0.lock() = Owner::Gone;
-    }
-
-    fn lend(&self, to: &EventQueue, token: usize) -> bool {
-        let mut owner = self.0.lock();
-        let Owner::Thread(socket) = std::mem::replace(&mut *owner, Owner::Gone) else {
-            return false;
-        };
-        let Ok(socket) = socket.into_std() else {
-            return false;
-        };
-        let lent = to.add(&socket, token).is_ok();
-        *owner = if lent {
-            let emptied = false;
-            Owner::Lent { socket, emptied }
-        } else {
-            TcpStream::from_std(socket).map_or(Owner::Gone, Owner::Thread)
-        };
-        lent
-    }
-
-    fn reclaim(&self, from: &EventQueue) -> io::Result<()> {
-        let mut owner = self.0.lock();
-        if let Owner::Lent { socket, .. } = std::mem::replace(&mut *owner, Owner::Gone) {
-            from.remove(&socket)?;
-            *owner = Owner::Thread(TcpStream::from_std(socket)?);
-        }
-        Ok(())
-    }
+/// Makes a pipe of a connected socket.
+fn pipe(socket: TcpStream) -> io::Result<SocketPipe<TcpStream>> {
+    socket.set_nodelay(true)?;
+    // Best effort: the socket works without it.
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    drop(socket2::SockRef::from(&socket).set_tcp_notsent_lowat(NOT_SENT_MAX));
+    Ok(SocketPipe::new(socket))
 }
 
 #[cfg(test)]

@@ -172,6 +172,7 @@ impl Driver {
             identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
             securities: vec![security],
             muxer: Muxer::Yamux,
+            psk: None,
             io_threads: Some(1),
             limits: Limits::default(),
             resources: ResourceOptions::default(),

@@ -32,6 +32,8 @@ mod handlers;
 mod hub;
 #[path = "../../src/loop_sockets.rs"]
 mod loop_sockets;
+#[path = "../../src/memory_pipe.rs"]
+mod memory_pipe;
 #[path = "../../src/messages.rs"]
 mod messages;
 #[path = "../../src/pipe.rs"]

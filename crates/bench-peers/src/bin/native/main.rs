@@ -68,6 +68,7 @@ fn node_options(options: &Options) -> Result<NodeOptions> {
         identity: new_identity()?,
         securities: vec![security],
         muxer: Muxer::Yamux,
+        psk: None,
         io_threads: None,
         limits: Limits {
             accept_backlog: 65_535,

@@ -1,25 +1,33 @@
-//! A bounded in-memory byte pipe, in place of a connection's socket.
+//! A bounded byte pipe in memory, in place of a connection's socket.
+//!
+//! Its ends may be on any two threads of the process. A write wakes the reader that waits, and a
+//! read the writer; while neither waits, no system call is made.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Read};
 use std::task::{Context, Poll, Waker};
 
 use crate::pipe::BytePipe;
 use crate::sync::{Arc, Mutex};
 
-/// One direction.
+/// Memory that an empty direction keeps, for small messages back and forth; more is released.
+const KEPT_BYTES: usize = 4 << 10;
+
+/// One direction. Its lock is a leaf, and released before a waker is called.
 struct Lane {
+    capacity: usize,
     state: Mutex<LaneState>,
 }
 
+#[derive(Default)]
 struct LaneState {
     bytes: VecDeque<u8>,
-    capacity: usize,
     /// The writer sends no more.
     ended: bool,
     /// The reader is gone.
     abandoned: bool,
     /// Number of the system error that writes fail with.
+    #[cfg(test)]
     failure: Option<i32>,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -28,15 +36,8 @@ struct LaneState {
 impl Lane {
     fn new(capacity: usize) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(LaneState {
-                bytes: VecDeque::new(),
-                capacity,
-                ended: false,
-                abandoned: false,
-                failure: None,
-                reader: None,
-                writer: None,
-            }),
+            capacity,
+            state: Mutex::default(),
         })
     }
 
@@ -53,7 +54,7 @@ impl Lane {
         let writer = {
             let mut state = self.state.lock();
             state.abandoned = true;
-            state.bytes.clear();
+            state.bytes = VecDeque::new();
             state.writer.take()
         };
         wake(writer);
@@ -61,47 +62,53 @@ impl Lane {
 }
 
 /// One end of a pipe; dropping it closes both directions.
-pub(crate) struct FakePipe {
+pub(crate) struct MemoryPipe {
     inbound: Arc<Lane>,
     outbound: Arc<Lane>,
 }
 
-/// Creates a pipe that holds up to `capacity` bytes in each direction.
-pub(crate) fn pipe(capacity: usize) -> (FakePipe, FakePipe) {
+/// Creates a pipe that holds up to `capacity` bytes, at least 1, in each direction.
+pub(crate) fn pipe(capacity: usize) -> (MemoryPipe, MemoryPipe) {
     let (one, other) = (Lane::new(capacity), Lane::new(capacity));
-    let left = FakePipe {
+    let left = MemoryPipe {
         inbound: Arc::clone(&one),
         outbound: Arc::clone(&other),
     };
-    let right = FakePipe {
+    let right = MemoryPipe {
         inbound: other,
         outbound: one,
     };
     (left, right)
 }
 
-impl FakePipe {
+impl MemoryPipe {
     /// Makes the writes of the other end fail with a system error from here on.
+    #[cfg(test)]
     pub(crate) fn fail_remote_writes(&self, number: i32) {
         self.inbound.state.lock().failure = Some(number);
     }
 }
 
-impl BytePipe for FakePipe {
+impl BytePipe for MemoryPipe {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         let mut state = self.inbound.state.lock();
         if state.bytes.is_empty() {
-            return if state.ended {
-                Ok(0)
-            } else {
-                Err(io::ErrorKind::WouldBlock.into())
-            };
+            if state.ended {
+                return Ok(0);
+            }
+            if state.bytes.capacity() > KEPT_BYTES {
+                state.bytes = VecDeque::new();
+            }
+            return Err(io::ErrorKind::WouldBlock.into());
         }
-        let count = state.bytes.len().min(into.len());
-        for (target, byte) in into.iter_mut().zip(state.bytes.drain(..count)) {
-            *target = byte;
+        let mut count = 0;
+        // Each of its two slices is read by itself.
+        while count < into.len() && !state.bytes.is_empty() {
+            count += state.bytes.read(&mut into[count..])?;
         }
-        let writer = state.writer.take();
+        // A writer woken for every bit of room would write little each time.
+        let has_room = state.bytes.len() <= self.inbound.capacity / 2;
+        let writer = if has_room { state.writer.take() } else { None };
         drop(state);
         wake(writer);
         Ok(count)
@@ -109,13 +116,14 @@ impl BytePipe for FakePipe {
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.outbound.state.lock();
+        #[cfg(test)]
         if let Some(number) = state.failure {
             return Err(io::Error::from_raw_os_error(number));
         }
         if state.abandoned || state.ended {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let count = bytes.len().min(state.capacity - state.bytes.len());
+        let count = bytes.len().min(self.outbound.capacity - state.bytes.len());
         if count == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -141,7 +149,7 @@ impl BytePipe for FakePipe {
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.outbound.state.lock();
-        if state.bytes.len() == state.capacity && !state.abandoned {
+        if state.bytes.len() == self.outbound.capacity && !state.abandoned {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -159,7 +167,7 @@ impl BytePipe for FakePipe {
     }
 }
 
-impl Drop for FakePipe {
+impl Drop for MemoryPipe {
     fn drop(&mut self) {
         self.close();
     }
