@@ -51,14 +51,10 @@ const LOCK_POLL_MS = 200
 /** Lines of a failed build that are worth showing. */
 const FAILURE_LINES = 20
 
-const NPM_CI = [
-  'ci',
-  '--omit=dev',
-  '--ignore-scripts',
-  '--no-audit',
-  '--no-fund',
-  '--loglevel=error'
-]
+const NPM_FLAGS = ['--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+const NPM_CI = ['ci', ...NPM_FLAGS]
+/** As `npm ci`, which demands optional packages that the registry may lack: binaries for other platforms. */
+const NPM_INSTALL = ['install', '--no-save', ...NPM_FLAGS]
 
 const PEERS = {
   go: {
@@ -91,7 +87,7 @@ const PEERS = {
       for (const name of await sourceFiles('js')) {
         await cp(join(INTEROP, 'js', name), join(into, name))
       }
-      await run('npm', NPM_CI, into)
+      await run('npm', NPM_INSTALL, into)
     },
     command: async (folder) => [await jsNode(), join(folder, 'peer.js')]
   },
