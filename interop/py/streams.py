@@ -4,7 +4,8 @@ import struct
 from collections.abc import AsyncIterator
 
 from libp2p.abc import INetStream
-from libp2p.network.stream.exceptions import StreamEOF
+from libp2p.network.stream.exceptions import StreamEOF, StreamReset
+from libp2p.transport.quic.stream import QUICStream
 
 from protocols import BLOCK_BYTES
 
@@ -19,7 +20,17 @@ async def chunks(stream: INetStream) -> AsyncIterator[bytes]:
             chunk = await stream.read(BLOCK_BYTES)
         except StreamEOF:
             return
+        except StreamReset:
+            if is_ended(stream):
+                return
+            raise
         yield chunk
+
+
+def is_ended(stream: INetStream) -> bool:
+    """Whether a StreamReset is the end: over QUIC it is raised once both halves are closed."""
+    muxed = stream.muxed_stream
+    return isinstance(muxed, QUICStream) and not muxed.is_reset()
 
 
 async def read_all(stream: INetStream) -> bytes:
