@@ -277,8 +277,9 @@ async fn reset(options: &Options) -> Result<Value> {
 }
 
 async fn identify(options: &Options) -> Result<Value> {
-    let mut swarm = node::new_swarm(options.stack)?;
-    node::dial(&mut swarm, &server_addr(options)?).await?;
+    let addr = server_addr(options)?;
+    let mut swarm = node::new_swarm(options, &addr)?;
+    node::dial(&mut swarm, &addr).await?;
     let received = async {
         loop {
             if let SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
@@ -304,15 +305,19 @@ async fn identify(options: &Options) -> Result<Value> {
 }
 
 pub async fn connect(options: &Options) -> Result<Opener> {
-    let mut swarm = node::new_swarm(options.stack)?;
-    node::dial(&mut swarm, &server_addr(options)?).await?;
+    let addr = server_addr(options)?;
+    let mut swarm = node::new_swarm(options, &addr)?;
+    node::dial(&mut swarm, &addr).await?;
     let opener = swarm.behaviour().streams.opener();
     node::drive(swarm);
     Ok(opener.expect("a connection is established"))
 }
 
 pub fn new_swarms(options: &Options, count: usize) -> Result<Vec<libp2p::Swarm<node::Behaviour>>> {
-    (0..count).map(|_| node::new_swarm(options.stack)).collect()
+    let addr = server_addr(options)?;
+    (0..count)
+        .map(|_| node::new_swarm(options, &addr))
+        .collect()
 }
 
 pub fn server_addr(options: &Options) -> Result<Multiaddr> {
