@@ -54,7 +54,8 @@ try {
   }
   process.exit(0)
 } catch (error) {
-  printLine({ error: `${error.name}: ${error.message}` })
+  // A WebSocket that does not open rejects with its event.
+  printLine({ error: `${error.name ?? error.constructor.name}: ${error.message}` })
   process.exit(1)
 }
 
