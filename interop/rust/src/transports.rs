@@ -29,6 +29,9 @@ type Upgraded = Boxed<(PeerId, StreamMuxerBox)>;
 
 pub fn new_transport(options: &Options, addr: &Multiaddr, key: &Keypair) -> Result<Upgraded> {
     let transport = match options::Transport::of(addr) {
+        options::Transport::Quic if options.psk.is_some() => {
+            return Err("there are no private networks over QUIC".into());
+        }
         options::Transport::Quic => quic::tokio::Transport::new(quic::Config::new(key))
             .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
             .boxed(),
