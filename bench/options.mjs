@@ -3,9 +3,9 @@
 import { readdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { PEERS } from './peers.mjs'
-import { NOISE, TLS } from './runner/workloads.mjs'
+import { NOISE, QUIC, TLS, WS } from './runner/workloads.mjs'
 
-const STACKS = { noise: [NOISE], tls: [TLS], both: [NOISE, TLS] }
+const STACKS = { noise: [NOISE], tls: [TLS], both: [NOISE, TLS], quic: [QUIC], ws: [WS] }
 
 /** Defaults of each mode. */
 const MODES = {
@@ -28,7 +28,7 @@ const SCENARIOS = Object.fromEntries(
 export const USAGE = `usage: npm run bench -- [options] [scenarios]
   scenarios         of ${Object.keys(SCENARIOS).join(' ')} (default: all but ${SOAK})
   --peers a,b       of ${Object.keys(PEERS).join(', ')} (default: ${MODES.default.peers}; with --full all)
-  --stack S         noise, tls or both (default: noise; with --full both)
+  --stack S         noise, tls, both of these, quic or ws (default: noise; with --full both)
   --rounds N        rounds; each peer runs once per round (default: ${MODES.default.rounds}; with --quick ${MODES.quick.rounds})
   --seconds N       duration of a peer's run (default: ${MODES.default.secondsPerRound}; with --full ${MODES.full.secondsPerRound}, --quick ${MODES.quick.secondsPerRound})
   --quick           under a minute: a smoke test, figures are not reliable

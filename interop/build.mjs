@@ -1,6 +1,6 @@
 // Builds the foreign peers; see contract.md. No dependencies; runs on Node 20 or newer.
 //
-//     node interop/build.mjs [go rust js py libp2p]
+//     node interop/build.mjs [go rust js py browser libp2p]
 //
 // A peer lives in .build/<peer>-<hash of its sources and lock files>/ and is complete once that folder exists:
 // it is built beside it and renamed.
@@ -21,7 +21,7 @@ import {
   writeFile
 } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
@@ -45,20 +45,18 @@ const PYTHON_HINTS = [
     'py-libp2p needs the headers of Python: install python3-dev (Debian, Ubuntu), python3-devel (Fedora)'
   ]
 ]
+/** Names of Chromium's program. */
+const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
 /** A holder renews its lock this often; one that is four times as old belongs to a process that died. */
 const LOCK_RENEWAL_MS = 5_000
 const LOCK_POLL_MS = 200
 /** Lines of a failed build that are worth showing. */
 const FAILURE_LINES = 20
 
-const NPM_CI = [
-  'ci',
-  '--omit=dev',
-  '--ignore-scripts',
-  '--no-audit',
-  '--no-fund',
-  '--loglevel=error'
-]
+const NPM_FLAGS = ['--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+const NPM_CI = ['ci', ...NPM_FLAGS]
+/** As `npm ci`, which demands optional packages that the registry may lack: binaries for other platforms. */
+const NPM_INSTALL = ['install', '--no-save', ...NPM_FLAGS]
 
 const PEERS = {
   go: {
@@ -91,9 +89,37 @@ const PEERS = {
       for (const name of await sourceFiles('js')) {
         await cp(join(INTEROP, 'js', name), join(into, name))
       }
-      await run('npm', NPM_CI, into)
+      await run('npm', NPM_INSTALL, into)
     },
     command: async (folder) => [await jsNode(), join(folder, 'peer.js')]
+  },
+  browser: {
+    sources: (name) => name.endsWith('.js') || name.endsWith('.json'),
+    build: async (into) => {
+      await jsNode()
+      for (const name of await sourceFiles('browser')) {
+        await cp(join(INTEROP, 'browser', name), join(into, name))
+      }
+      await run('npm', NPM_CI, into)
+      const flags = [
+        '--bundle',
+        '--format=esm',
+        '--minify',
+        '--outfile=bundle.js',
+        '--log-level=error'
+      ]
+      await run(
+        await jsNode(),
+        [join(into, 'node_modules', 'esbuild', 'bin', 'esbuild'), 'page.js', ...flags],
+        into
+      )
+    },
+    command: async (folder) => [
+      await jsNode(),
+      join(folder, 'peer.js'),
+      '--browser',
+      await chromium()
+    ]
   },
   // No peer, but programs of js-libp2p with our components; the command lacks the program.
   libp2p: {
@@ -137,7 +163,7 @@ class MissingPeerError extends Error {}
 /**
  * Resolves to the command that runs a peer, which is built first if necessary.
  *
- * @param {'go' | 'rust' | 'js' | 'py' | 'libp2p'} name
+ * @param {'go' | 'rust' | 'js' | 'py' | 'browser' | 'libp2p'} name
  * @returns {Promise<{ command: string[] } | { missing: string }>}
  */
 export async function peerCommand(name) {
@@ -318,6 +344,17 @@ async function python() {
     }
   }
   throw new MissingPeerError(`py-libp2p needs Python ${PYTHON_MIN.join('.')} or newer`)
+}
+
+/** The first Chromium on the path. */
+async function chromium() {
+  for (const candidate of CHROMIUM) {
+    for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+      const program = join(folder, `${candidate}${EXE}`)
+      if (await exists(program)) return program
+    }
+  }
+  throw new MissingPeerError('Chromium is not installed: install chromium (Debian)')
 }
 
 function venvPython(folder) {

@@ -5,6 +5,8 @@ import { counted } from './statistics.mjs'
 const STACKS = {
   'tcp-noise-yamux': 'TCP, Noise, yamux',
   'tcp-tls-yamux': 'TCP, TLS 1.3, yamux',
+  'ws-noise-yamux': 'WebSocket, Noise, yamux',
+  quic: 'QUIC v1',
   tcp: 'TCP only'
 }
 

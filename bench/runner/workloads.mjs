@@ -2,6 +2,8 @@
 
 export const NOISE = 'tcp-noise-yamux'
 export const TLS = 'tcp-tls-yamux'
+export const QUIC = 'quic'
+export const WS = 'ws-noise-yamux'
 
 const MIB = 1024 * 1024
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -13,6 +14,8 @@ const (
 	resetProtocol protocol.ID = "/bench/reset/1.0.0"
 	// resetCode is sent by the reset handler of implementations that have error codes.
 	resetCode network.StreamErrorCode = 42
+	// resetTimeout bounds the wait for the refusal of a write, once the remote has ended its half.
+	resetTimeout = 5 * time.Second
 
 	// closeProtocol is not part of the contract, as no other implementation closes connections with a code: the server
 	// reads one byte and closes the connection with closeCode.
@@ -45,10 +48,29 @@ func (c *client) endOf(id protocol.ID) error {
 	if _, err := s.Write([]byte{1}); err != nil {
 		return err
 	}
-	if _, err = io.ReadFull(s, make([]byte, 1)); err == nil {
+	_, err = io.ReadFull(s, make([]byte, 1))
+	switch err {
+	case nil:
 		return errors.New("the stream gave a byte")
+	case io.EOF:
+		return refusedWrite(s)
+	default:
+		return err
 	}
-	return err
+}
+
+// refusedWrite returns the error of a write that the remote no longer wants. rust and js end a stream over QUIC so: their
+// half finishes, and only ours is stopped.
+func refusedWrite(s network.Stream) error {
+	if err := s.SetWriteDeadline(time.Now().Add(resetTimeout)); err != nil {
+		return err
+	}
+	for {
+		if _, err := s.Write([]byte{1}); err != nil {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // reset reports the code of the remote's reset.

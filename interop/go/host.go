@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -12,17 +10,27 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
-	"github.com/libp2p/go-libp2p/p2p/security/noise"
-	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
-	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/multiformats/go-multiaddr"
 )
 
 const connectTimeout = 30 * time.Second
 
-// newHost creates a host with one stack and a fresh Ed25519 key. No address means no listener.
-func newHost(stack string, manager network.ResourceManager, listenAddrs ...string) (host.Host, error) {
-	options := []libp2p.Option{
-		libp2p.Transport(tcp.NewTCPTransport),
+// newHost creates a host with a fresh Ed25519 key and one stack, whose transport is that of addr.
+func newHost(
+	opts options, manager network.ResourceManager, addr multiaddr.Multiaddr, listen libp2p.Option,
+) (host.Host, error) {
+	transport, err := opts.files.transportOf(addr)
+	if err != nil {
+		return nil, err
+	}
+	privateNetwork, err := opts.files.privateNetwork()
+	if err != nil {
+		return nil, err
+	}
+	return libp2p.New(append([]libp2p.Option{
+		transport,
+		listen,
+		opts.stack.security,
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
 		libp2p.ResourceManager(manager),
 		libp2p.ConnectionManager(connmgr.NullConnMgr{}),
@@ -31,38 +39,13 @@ func newHost(stack string, manager network.ResourceManager, listenAddrs ...strin
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
 		libp2p.DisableIdentifyAddressDiscovery(),
-	}
-	switch stack {
-	case "tcp-noise-yamux":
-		options = append(options, libp2p.Security(noise.ID, noise.New))
-	case "tcp-tls-yamux":
-		options = append(options, libp2p.Security(libp2ptls.ID, libp2ptls.New))
-	default:
-		return nil, fmt.Errorf("unknown stack %q", stack)
-	}
-	if len(listenAddrs) == 0 {
-		options = append(options, libp2p.NoListenAddrs)
-	} else {
-		options = append(options, libp2p.ListenAddrStrings(listenAddrs...))
-	}
-	return libp2p.New(options...)
-}
-
-func tcpMultiaddr(hostPort string) (string, error) {
-	addr, err := net.ResolveTCPAddr("tcp", hostPort)
-	if err != nil {
-		return "", fmt.Errorf("--listen: %w", err)
-	}
-	if addr.IP.To4() == nil {
-		return fmt.Sprintf("/ip6/%s/tcp/%d", addr.IP, addr.Port), nil
-	}
-	return fmt.Sprintf("/ip4/%s/tcp/%d", addr.IP, addr.Port), nil
+	}, privateNetwork...)...)
 }
 
 // newNodes creates count hosts with the server's address in their peerstores.
 func (c *client) newNodes(count int) error {
 	for range count {
-		h, err := newHost(c.opts.stack, &network.NullResourceManager{})
+		h, err := newHost(c.opts, &network.NullResourceManager{}, c.server.Addrs[0], libp2p.NoListenAddrs)
 		if err != nil {
 			return err
 		}

@@ -11,12 +11,13 @@ import (
 	"os"
 	"strings"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 type options struct {
-	stack       string
+	stack       stack
 	listen      string
 	addr        string
 	workload    string
@@ -26,6 +27,7 @@ type options struct {
 	concurrency int
 	rate        int64
 	seconds     float64
+	files       files
 	limits      limits
 }
 
@@ -58,8 +60,8 @@ func parseOptions(mode string, args []string) (options, error) {
 	var opts options
 	flags := flag.NewFlagSet(mode, flag.ContinueOnError)
 	flags.SetOutput(os.Stderr)
-	flags.StringVar(&opts.stack, "stack", "tcp-noise-yamux", "tcp-noise-yamux or tcp-tls-yamux")
-	flags.StringVar(&opts.listen, "listen", "127.0.0.1:0", "server: host:port")
+	name := flags.String("stack", "tcp-noise-yamux", "see contract.md")
+	flags.StringVar(&opts.listen, "listen", "127.0.0.1:0", "server: host:port or a multiaddr")
 	flags.StringVar(&opts.addr, "addr", "", "client: the server's multiaddr with /p2p")
 	flags.StringVar(&opts.workload, "workload", "", "client: see contract.md")
 	flags.IntVar(&opts.n, "n", 1, "operations")
@@ -68,12 +70,20 @@ func parseOptions(mode string, args []string) (options, error) {
 	flags.IntVar(&opts.concurrency, "concurrency", 1, "streams at once (echo), dials at once (idle)")
 	flags.Int64Var(&opts.rate, "rate", 1000, "pings or bytes a second")
 	flags.Float64Var(&opts.seconds, "seconds", 1, "seconds at that rate")
+	opts.files.define(flags)
 	opts.limits.define(flags)
-	return opts, flags.Parse(args)
+	if err := flags.Parse(args); err != nil {
+		return opts, err
+	}
+	var ok bool
+	if opts.stack, ok = stacks[*name]; !ok {
+		return opts, fmt.Errorf("unknown stack %q", *name)
+	}
+	return opts, nil
 }
 
 func runServer(opts options) error {
-	listenAddr, err := tcpMultiaddr(opts.listen)
+	listenAddr, err := opts.stack.listenMultiaddr(opts.listen)
 	if err != nil {
 		return err
 	}
@@ -81,7 +91,7 @@ func runServer(opts options) error {
 	if err != nil {
 		return err
 	}
-	h, err := newHost(opts.stack, manager, listenAddr)
+	h, err := newHost(opts, manager, listenAddr, libp2p.ListenAddrs(listenAddr))
 	if err != nil {
 		return err
 	}
@@ -129,6 +139,9 @@ func runClient(opts options) error {
 	server, err := peer.AddrInfoFromString(opts.addr)
 	if err != nil {
 		return fmt.Errorf("--addr: %w", err)
+	}
+	if len(server.Addrs) == 0 {
+		return errors.New("--addr: expected an address before /p2p")
 	}
 	w, ok := workloads[opts.workload]
 	if !ok {

@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util'
 import { printLine, serveCommands } from './measure.js'
-import { createNode, tcpMultiaddr } from './node.js'
+import { createNode, listenMultiaddr } from './node.js'
 import { dial, serve } from './server.js'
 import { runWorkload } from './workloads.js'
 
@@ -17,10 +17,13 @@ const DEFAULTS = {
   'warm-up': '0'
 }
 
+/** Options without a default. */
+const TEXTS = ['addr', 'workload', 'components', 'cert', 'key', 'ca', 'psk']
+
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: Object.fromEntries(
-    ['stack', 'listen', 'addr', 'workload', 'components', ...Object.keys(DEFAULTS)].map((name) => [
+    [...TEXTS, ...Object.keys(DEFAULTS)].map((name) => [
       name,
       { type: 'string', default: DEFAULTS[name] }
     ])
@@ -29,6 +32,7 @@ const { positionals, values } = parseArgs({
 
 const options = {
   ...values,
+  mode: positionals[0],
   n: count('n'),
   bytes: count('bytes'),
   concurrency: count('concurrency'),
@@ -38,7 +42,7 @@ const options = {
 }
 
 try {
-  switch (positionals[0]) {
+  switch (options.mode) {
     case 'server':
       await runServer()
       break
@@ -50,12 +54,13 @@ try {
   }
   process.exit(0)
 } catch (error) {
-  printLine({ error: `${error.name}: ${error.message}` })
+  // A WebSocket that does not open rejects with its event.
+  printLine({ error: `${error.name ?? error.constructor.name}: ${error.message}` })
   process.exit(1)
 }
 
 async function runServer() {
-  const node = await createNode(options.stack, [tcpMultiaddr(options.listen)])
+  const node = await createNode(options, listenMultiaddr(options))
   await serve(node)
   printLine({ addr: node.getMultiaddrs()[0].toString() })
   await serveCommands((addr) => dial(node, addr))

@@ -11,6 +11,15 @@ export async function readAll(stream) {
   return Buffer.concat(chunks)
 }
 
+/**
+ * Resolves to everything up to the end of the stream, while `send` runs. The read begins first: js-libp2p loses an end
+ * that comes earlier.
+ */
+export async function exchange(stream, send) {
+  const [answer] = await Promise.all([readAll(stream), send()])
+  return answer
+}
+
 /** Writes, and waits while the stream has no room. */
 export async function write(stream, bytes) {
   if (!stream.send(bytes)) {

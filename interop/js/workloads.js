@@ -5,7 +5,17 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { phase, printLine, residentKiB, Stopwatch } from './measure.js'
 import { createNode, UNLIMITED } from './node.js'
 import { BLOCK_BYTES, BULK, ECHO, LP, MESSAGES, PING, REQUEST, RESET } from './protocols.js'
-import { blocks, frame, Received, readAll, readU64, u64, write, writeBlocks } from './streams.js'
+import {
+  blocks,
+  exchange,
+  frame,
+  Received,
+  readAll,
+  readU64,
+  u64,
+  write,
+  writeBlocks
+} from './streams.js'
 
 const WARM_UP_BYTES = 32 * 1024 * 1024
 const PING_BYTES = 32
@@ -14,6 +24,8 @@ const HALF_CLOSE_BYTES_MAX = 256 * 1024
 /** Gives identify time to end at both sides before memory is read. */
 const IDLE_SETTLE_MS = 1_000
 const CONNECT_TIMEOUT_MS = 30_000
+/** Bounds the wait for the refusal of a write, once the remote has ended its half. */
+const RESET_TIMEOUT_MS = 5_000
 
 /** Each resolves to its line, or to nothing if it printed its lines itself. */
 const WORKLOADS = {
@@ -71,18 +83,22 @@ async function bulk(options, streams, transfer) {
 }
 
 async function upload(connection, bytes) {
-  const stream = await open(connection, BULK)
-  await write(stream, u64(0))
-  await writeBlocks(stream, bytes)
-  await stream.close()
-  await takeTransfer(stream, bytes, 0)
+  await transferOn(await open(connection, BULK), bytes, 0, (stream) => writeBlocks(stream, bytes))
 }
 
 async function download(connection, bytes) {
-  const stream = await open(connection, BULK)
-  await write(stream, u64(bytes))
-  await stream.close()
-  await takeTransfer(stream, 0, bytes)
+  await transferOn(await open(connection, BULK), 0, bytes, () => {})
+}
+
+/** Asks for `downloadBytes`, and takes the answer while `upload` writes its bytes. */
+async function transferOn(stream, uploadBytes, downloadBytes, upload) {
+  const send = async () => {
+    await write(stream, u64(downloadBytes))
+    await upload(stream)
+    await stream.close()
+  }
+  // The read begins first: js-libp2p loses an end that comes earlier.
+  await Promise.all([takeTransfer(stream, uploadBytes, downloadBytes), send()])
 }
 
 /** Verifies the answer to a transfer: the count received by the server, and the wanted bytes. */
@@ -104,17 +120,15 @@ async function paced(options) {
   const bytes = Math.floor(rate * seconds)
   const watch = new Stopwatch()
   const start = performance.now()
-  const stream = await open(connection, BULK)
-  await write(stream, u64(0))
-  let written = 0
-  for (const block of blocks(bytes)) {
-    const early = start + (written / rate) * 1_000 - performance.now()
-    if (early > 0) await sleep(early)
-    await write(stream, block)
-    written += block.byteLength
-  }
-  await stream.close()
-  await takeTransfer(stream, bytes, 0)
+  await transferOn(await open(connection, BULK), bytes, 0, async (stream) => {
+    let written = 0
+    for (const block of blocks(bytes)) {
+      const early = start + (written / rate) * 1_000 - performance.now()
+      if (early > 0) await sleep(early)
+      await write(stream, block)
+      written += block.byteLength
+    }
+  })
   return watch.stopBulk(1, bytes)
 }
 
@@ -202,9 +216,11 @@ async function requests(options, concurrency) {
   const watch = new Stopwatch()
   const latencies = await eachOf(options.n, concurrency, async () => {
     const stream = await open(connection, REQUEST)
-    await write(stream, request)
-    await stream.close()
-    if (Buffer.compare(await readAll(stream), request.subarray(4)) !== 0) {
+    const answer = await exchange(stream, async () => {
+      await write(stream, request)
+      await stream.close()
+    })
+    if (Buffer.compare(answer, request.subarray(4)) !== 0) {
       throw new Error('answer differs from the request')
     }
   })
@@ -215,11 +231,13 @@ async function messages(options) {
   const stream = await open(await connect(options), MESSAGES)
   const message = frame(new Uint8Array(options.bytes))
   const watch = new Stopwatch()
-  for (let i = 0; i < options.n; i++) {
-    await write(stream, message)
-  }
-  await stream.close()
-  const counted = readU64(await readAll(stream))
+  const answer = await exchange(stream, async () => {
+    for (let i = 0; i < options.n; i++) {
+      await write(stream, message)
+    }
+    await stream.close()
+  })
+  const counted = readU64(answer)
   const line = watch.stop(options.n, options.n * options.bytes)
   if (counted !== options.n) {
     throw new Error(`server counted ${counted} messages, expected ${options.n}`)
@@ -322,9 +340,10 @@ async function halfClose(options) {
   }
   const stream = await open(await connect(options), ECHO)
   const sent = []
-  await writePattern(stream, 0, options.bytes, (block) => sent.push(block))
-  await stream.close()
-  const received = await readAll(stream)
+  const received = await exchange(stream, async () => {
+    await writePattern(stream, 0, options.bytes, (block) => sent.push(block))
+    await stream.close()
+  })
   if (!received.equals(Buffer.concat(sent))) {
     throw new Error(
       `echo of ${options.bytes} bytes differs: ${received.byteLength} bytes came back`
@@ -335,14 +354,27 @@ async function halfClose(options) {
 
 async function reset(options) {
   const stream = await open(await connect(options), RESET)
-  await write(stream, Uint8Array.of(1))
   try {
-    await readAll(stream)
+    await exchange(stream, () => write(stream, Uint8Array.of(1)))
   } catch (error) {
     if (error.name === 'StreamResetError' && stream.status === 'reset') {
       return { ops: 1, errorCode: null }
     }
     throw error
+  }
+  return await refusedWrite(stream)
+}
+
+/** Over QUIC a reset reads as an end, but the stream no longer takes a write. */
+async function refusedWrite(stream) {
+  const expired = AbortSignal.timeout(RESET_TIMEOUT_MS)
+  while (!expired.aborted) {
+    try {
+      await write(stream, Uint8Array.of(1))
+    } catch {
+      return { ops: 1, errorCode: null }
+    }
+    await sleep(1)
   }
   throw new Error('expected a reset, the stream ended')
 }
@@ -416,7 +448,7 @@ async function connect(options) {
 async function createNodes(options, count) {
   const nodes = []
   for (let i = 0; i < count; i++) {
-    nodes.push(await createNode(options.stack))
+    nodes.push(await createNode(options, options.addr))
   }
   return nodes
 }

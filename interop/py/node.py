@@ -11,26 +11,31 @@ from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.security.tls.transport import PROTOCOL_ID as TLS
 from libp2p.security.tls.transport import TLSTransport
+from libp2p.transport.quic.utils import is_quic_multiaddr
 from multiaddr import Multiaddr
 
 UNLIMITED = 1_000_000
 """High enough that no default of py-libp2p decides a result."""
 
 
-def create_node(stack: str, listen_addrs: list[Multiaddr]) -> IHost:
-    """Creates a node that is not running yet. No address means no listener."""
+def create_node(stack: str, addr: Multiaddr, listen: bool) -> IHost:
+    """Creates a node that is not running yet, whose transport is that of an address."""
     identity = create_new_key_pair()
     if stack == "tcp-noise-yamux":
         security = {NOISE: noise(identity)}
     elif stack == "tcp-tls-yamux":
         security = {TLS: TLSTransport(identity)}
+    elif stack == "quic":
+        # It has a security protocol and streams of its own.
+        security = None
     else:
         raise ValueError(f"unknown stack {stack}")
     return new_host(
         key_pair=identity,
         sec_opt=security,
         muxer_opt=create_yamux_muxer_option(),
-        listen_addrs=listen_addrs,
+        listen_addrs=[addr] if listen else [],
+        enable_quic=is_quic_multiaddr(addr),
         # Announces the addresses it listens on, and none that others observed.
         disable_identify_address_discovery=True,
         # Dials no peer by itself, and prunes none.
@@ -61,7 +66,11 @@ def noise(identity: KeyPair) -> ISecureTransport:
     return NoiseTransport(identity, noise_privkey=static_key)
 
 
-def tcp_multiaddr(host_port: str) -> Multiaddr:
-    host, port = host_port.rsplit(":", 1)
+def listen_multiaddr(stack: str, listen: str) -> Multiaddr:
+    """Returns the address of --listen: a multiaddr, or host:port for the stack."""
+    if listen.startswith("/"):
+        return Multiaddr(listen)
+    host, port = listen.rsplit(":", 1)
     host = host.strip("[]")
-    return Multiaddr(f"/{'ip6' if ':' in host else 'ip4'}/{host}/tcp/{port}")
+    transport = f"udp/{port}/quic-v1" if stack == "quic" else f"tcp/{port}"
+    return Multiaddr(f"/{'ip6' if ':' in host else 'ip4'}/{host}/{transport}")

@@ -7,7 +7,7 @@ import sys
 import trio
 
 from measure import print_line, stats
-from node import create_node, tcp_multiaddr
+from node import create_node, listen_multiaddr
 from server import serve
 from workloads import WORKLOADS
 
@@ -25,10 +25,10 @@ def main() -> int:
 
 
 async def run_server(options: argparse.Namespace) -> None:
-    listen_addrs = [tcp_multiaddr(options.listen)]
-    host = create_node(options.stack, listen_addrs)
+    listen_addr = listen_multiaddr(options.stack, options.listen)
+    host = create_node(options.stack, listen_addr, listen=True)
     serve(host)
-    async with host.run(listen_addrs):
+    async with host.run([listen_addr]):
         print_line({"addr": str(host.get_addrs()[0])})
         while line := await trio.to_thread.run_sync(sys.stdin.readline):
             # There is no Node event loop to monitor.

@@ -4,7 +4,10 @@ import struct
 from collections.abc import AsyncIterator
 
 from libp2p.abc import INetStream
-from libp2p.network.stream.exceptions import StreamEOF
+from libp2p.network.stream.exceptions import StreamEOF, StreamReset
+from libp2p.stream_muxer.exceptions import MuxedStreamEOF
+from libp2p.transport.quic.exceptions import QUICStreamClosedError
+from libp2p.transport.quic.stream import QUICStream
 
 from protocols import BLOCK_BYTES
 
@@ -18,8 +21,24 @@ async def chunks(stream: INetStream) -> AsyncIterator[bytes]:
         try:
             chunk = await stream.read(BLOCK_BYTES)
         except StreamEOF:
-            return
+            break
+        except StreamReset:
+            if is_reset(stream):
+                raise
+            break
         yield chunk
+    if isinstance(stream.muxed_stream, QUICStream):
+        # Over QUIC the end is raised before the bytes that came together with it are read.
+        try:
+            yield await stream.muxed_stream.read()
+        except (MuxedStreamEOF, QUICStreamClosedError):
+            return
+
+
+def is_reset(stream: INetStream) -> bool:
+    """Whether a StreamReset is one: over QUIC it is raised for an end too, once both halves are closed."""
+    muxed = stream.muxed_stream
+    return not isinstance(muxed, QUICStream) or muxed.is_reset()
 
 
 async def read_all(stream: INetStream) -> bytes:

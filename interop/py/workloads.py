@@ -58,7 +58,7 @@ class Connection:
 @asynccontextmanager
 async def node(options: Namespace) -> AsyncIterator[Connection]:
     """A running node that is not connected yet."""
-    host = create_node(options.stack, [])
+    host = create_node(options.stack, Multiaddr(options.addr), listen=False)
     async with host.run([]):
         yield Connection(host, options.addr)
 

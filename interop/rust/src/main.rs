@@ -8,6 +8,7 @@ mod pong;
 mod server;
 mod streams;
 mod transfers;
+mod transports;
 mod wire;
 mod workloads;
 
@@ -50,7 +51,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run_server(options: &Options) -> Result<()> {
-    let mut swarm = node::new_swarm(options.stack)?;
+    let mut swarm = node::new_swarm(options, &options.listen)?;
     swarm.listen_on(options.listen.clone())?;
     let peer = *swarm.local_peer_id();
     let (dials, mut addresses) = mpsc::unbounded_channel::<Multiaddr>();

@@ -4,78 +4,60 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use libp2p::{
-    Multiaddr, PeerId, Swarm, Transport as _,
-    core::{
-        muxing::StreamMuxerBox,
-        transport::{Boxed, timeout::TransportTimeout},
-        upgrade::Version,
-    },
-    identify, identity,
+    Multiaddr, Swarm, identify, identity,
     multiaddr::Protocol,
-    noise,
     swarm::{
         self, ConnectionId, NetworkBehaviour, SwarmEvent,
+        behaviour::toggle::Toggle,
         dial_opts::{DialOpts, PeerCondition},
     },
-    tcp, tls, yamux,
 };
-
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::{Result, options::Stack, pong, streams};
+use crate::{
+    Result,
+    options::{Options, Transport},
+    pong, server, streams,
+    transports::new_transport,
+    wire::PING,
+};
 
 /// The default of SwarmBuilder.
-const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+pub const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// No workload leaves a connection idle for so long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// The maximum of yamux: each stream may have 256 KiB of the connection's 1 GiB.
-const STREAMS_MAX: usize = 4096;
+pub const STREAMS_MAX: usize = 4096;
 
 #[derive(NetworkBehaviour)]
 pub struct Behaviour {
     pub identify: identify::Behaviour,
-    pong: pong::Behaviour,
+    pong: Toggle<pong::Behaviour>,
     pub streams: streams::Behaviour,
 }
 
-pub fn new_swarm(stack: Stack) -> Result<Swarm<Behaviour>> {
+/// Creates a swarm whose transport is that of `addr`.
+pub fn new_swarm(options: &Options, addr: &Multiaddr) -> Result<Swarm<Behaviour>> {
     let key = identity::Keypair::generate_ed25519();
+    let served = server::protocols(Transport::of(addr));
     let behaviour = Behaviour {
         identify: identify::Behaviour::new(
             identify::Config::new("ipfs/0.1.0".to_owned(), key.public())
                 .with_agent_version("rust-libp2p/0.57.1".to_owned()),
         ),
-        pong: pong::Behaviour::default(),
-        streams: streams::Behaviour::default(),
+        pong: Toggle::from((!served.contains(&PING)).then(pong::Behaviour::default)),
+        streams: streams::Behaviour::new(served),
     };
     let config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(IDLE_TIMEOUT)
         .with_max_negotiating_inbound_streams(STREAMS_MAX);
     let peer = key.public().to_peer_id();
     Ok(Swarm::new(
-        new_transport(stack, &key)?,
+        new_transport(options, addr, &key)?,
         behaviour,
         peer,
         config,
     ))
-}
-
-fn new_transport(stack: Stack, key: &identity::Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>> {
-    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
-    let mut muxer = yamux::Config::default();
-    muxer.set_max_num_streams(STREAMS_MAX);
-    let upgrade = tcp.upgrade(Version::V1Lazy);
-    let transport = match stack {
-        Stack::NoiseYamux => upgrade
-            .authenticate(noise::Config::new(key)?)
-            .multiplex(muxer)
-            .boxed(),
-        Stack::TlsYamux => upgrade
-            .authenticate(tls::Config::new(key)?)
-            .multiplex(muxer)
-            .boxed(),
-    };
-    Ok(TransportTimeout::new(transport, UPGRADE_TIMEOUT).boxed())
 }
 
 /// Opens one more connection to `addr`, regardless of existing ones.

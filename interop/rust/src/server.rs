@@ -1,13 +1,26 @@
-//! Every handler of the contract; ping and identify are behaviours of the node.
+//! Every handler of the contract; identify is a behaviour of the node, and ping is too except over QUIC.
 
 use std::io;
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, io::BufReader};
 use libp2p::{Stream, StreamProtocol};
 
-use crate::wire::{BLOCK_BYTES, BULK, ECHO, MESSAGES, REQUEST, RESET, read_frame, receive, send};
+use crate::{
+    options::Transport,
+    wire::{BLOCK_BYTES, BULK, ECHO, MESSAGES, PING, REQUEST, RESET, read_frame, receive, send},
+};
 
-pub const PROTOCOLS: [StreamProtocol; 5] = [BULK, REQUEST, MESSAGES, ECHO, RESET];
+static PROTOCOLS: [StreamProtocol; 6] = [PING, BULK, REQUEST, MESSAGES, ECHO, RESET];
+
+/// Returns the protocols that are served here over a transport.
+pub fn protocols(transport: Transport) -> &'static [StreamProtocol] {
+    match transport {
+        // libp2p's own ping answers the first of a stream only: it does not poll for the next one
+        // before the connection is woken for another reason. Over yamux every frame does that.
+        Transport::Quic => &PROTOCOLS,
+        _ => &PROTOCOLS[1..],
+    }
+}
 
 /// Serves one stream. After a failure it is dropped without being closed, which resets it.
 pub async fn serve(mut stream: Stream, protocol: StreamProtocol) {
@@ -17,7 +30,7 @@ pub async fn serve(mut stream: Stream, protocol: StreamProtocol) {
         serve_request(&mut stream).await
     } else if protocol == MESSAGES {
         serve_messages(&mut stream).await
-    } else if protocol == ECHO {
+    } else if protocol == ECHO || protocol == PING {
         serve_echo(&mut stream).await
     } else {
         serve_reset(&mut stream).await

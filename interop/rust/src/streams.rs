@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     future::{self, Ready},
-    iter,
+    iter, slice,
     task::{Context, Poll},
 };
 
@@ -34,12 +34,19 @@ impl Opener {
     }
 }
 
-#[derive(Default)]
 pub struct Behaviour {
+    served: &'static [StreamProtocol],
     latest: Option<Opener>,
 }
 
 impl Behaviour {
+    pub fn new(served: &'static [StreamProtocol]) -> Self {
+        Self {
+            served,
+            latest: None,
+        }
+    }
+
     /// Returns the opener of the latest connection.
     pub fn opener(&self) -> Option<Opener> {
         self.latest.clone()
@@ -48,7 +55,10 @@ impl Behaviour {
     fn new_handler(&mut self) -> Handler {
         let (sender, requests) = mpsc::unbounded_channel();
         self.latest = Some(Opener(sender));
-        Handler { requests }
+        Handler {
+            served: self.served,
+            requests,
+        }
     }
 }
 
@@ -94,6 +104,7 @@ impl NetworkBehaviour for Behaviour {
 }
 
 pub struct Handler {
+    served: &'static [StreamProtocol],
     requests: mpsc::UnboundedReceiver<OpenStream>,
 }
 
@@ -106,7 +117,7 @@ impl ConnectionHandler for Handler {
     type OutboundOpenInfo = ();
 
     fn listen_protocol(&self) -> SubstreamProtocol<ServeStream> {
-        SubstreamProtocol::new(ServeStream, ())
+        SubstreamProtocol::new(ServeStream(self.served), ())
     }
 
     fn poll(
@@ -158,15 +169,15 @@ impl OutboundUpgrade<Stream> for OpenStream {
     }
 }
 
-/// Accepts every protocol of the contract and serves the stream in a task of its own.
-pub struct ServeStream;
+/// Accepts these protocols and serves the stream in a task of its own.
+pub struct ServeStream(&'static [StreamProtocol]);
 
 impl UpgradeInfo for ServeStream {
     type Info = StreamProtocol;
-    type InfoIter = std::array::IntoIter<StreamProtocol, 5>;
+    type InfoIter = iter::Cloned<slice::Iter<'static, StreamProtocol>>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        server::PROTOCOLS.into_iter()
+        self.0.iter().cloned()
     }
 }
 

@@ -3,8 +3,9 @@
 use std::{io, iter};
 
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use libp2p::StreamProtocol;
+use libp2p::{StreamProtocol, ping};
 
+pub const PING: StreamProtocol = ping::PROTOCOL_NAME;
 pub const BULK: StreamProtocol = StreamProtocol::new("/bench/bulk/1.0.0");
 pub const REQUEST: StreamProtocol = StreamProtocol::new("/bench/rr/1.0.0");
 pub const MESSAGES: StreamProtocol = StreamProtocol::new("/bench/msgs/1.0.0");
