@@ -217,6 +217,9 @@ export type TransportName =
   | 'unix'
   | 'memory'
 
+/** A transport of this package, by its name in the option `transports`. */
+export type NativeTransportName = Extract<TransportName, 'tcp' | 'quic' | 'ws' | 'unix' | 'memory'>
+
 /** A stage of connection setup: socket connect, security handshake, muxer negotiation. */
 export type DialStage = 'connect' | 'security' | 'muxer'
 

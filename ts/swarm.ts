@@ -430,8 +430,10 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * Listens on addresses; resolves to true once the bound ones are known, if any succeeded. An address that is bound
    * already counts as a success.
    *
-   * Addresses are `/ip4/<host>/tcp/<port>` and `/ip6/<host>/tcp/<port>`; link-local ones name their interface:
-   * `/ip6zone/<interface>/ip6/<host>/tcp/<port>`. A `/p2p` part may only name this swarm. Calls of `listen` and
+   * Addresses are those of the option `transports`: `/ip4/<host>/tcp/<port>`, `/ip4/<host>/udp/<port>/quic-v1`,
+   * `/ip4/<host>/tcp/<port>/ws`, the same with `/ip6/<host>`, and others, see docs/transports.md. Link-local ones name
+   * their interface: `/ip6zone/<interface>/ip6/<host>/tcp/<port>`. A `/p2p` part may only name this swarm. Without
+   * addresses it listens on free ports of all interfaces, IPv4 and IPv6, over TCP and QUIC. Calls of `listen` and
    * `unlisten` take effect in call order.
    *
    * With `{ reusePort: true }` as the last argument, several processes listen on one port, each as a peer of its own.
@@ -439,11 +441,11 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    *
    * @throws {@link ListenError} if no address succeeded; `attempts` has the reasons.
    * @throws {@link StateError} if the swarm is not started, or is closed meanwhile.
-   * @throws {@link InvalidParametersError} for a malformed address, one of another peer, or none at all, and for an
-   * invalid option.
+   * @throws {@link InvalidParametersError} for a malformed address, one of another peer, or none at all if no transport
+   * takes a default one, and for an invalid option.
    * @example
    * ```ts
-   * await swarm.listen('/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0')
+   * await swarm.listen('/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0/udp/4001/quic-v1')
    * for (const address of swarm.getListenAddrs()) console.log(`${address}/p2p/${swarm.peerId}`)
    * ```
    */

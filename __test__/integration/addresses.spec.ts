@@ -20,8 +20,8 @@ test('components after /p2p are never ignored: no dial reaches the relay instead
     [`${base}/p2p-circuit`, '/p2p-circuit'],
     [`${base}/p2p-circuit/p2p/${target}`, '/p2p-circuit'],
     [`${base}/http`, '/http'],
-    [`${base}/ws`, '/ws'],
-    [`${address}/ws`, '/ws']
+    [`${base}/tls`, '/tls'],
+    [`${address}/tls`, '/tls']
   ] as const
   for (const [addr, part] of cases) {
     const err = await t.throwsAsync(dialer.dialAddr(addr), { instanceOf: DialAllFailedError }, addr)
@@ -39,7 +39,7 @@ test('listens on nothing but the requested addresses', async (t) => {
   const cases = [
     [`${LOCAL}/p2p/${own}/p2p-circuit`, 'no transport takes /p2p-circuit'],
     [`${LOCAL}/p2p/${own}/ws`, 'no transport takes /ws'],
-    [`${LOCAL}/ws`, 'no transport takes /ws'],
+    [`${LOCAL}/tls`, 'no transport takes /tls'],
     ['/dns4/localhost/tcp/0', 'localhost is a name, which cannot be listened on'],
     ['/ip6/fe80::1/tcp/0', '/ip6/fe80::1 is link-local and names no interface'],
     ['/ip6zone/no-such-0/ip6/fe80::1/tcp/0', 'this host has no interface "no-such-0"']
@@ -49,7 +49,7 @@ test('listens on nothing but the requested addresses', async (t) => {
     t.is(err.attempts[0]?.cause.message, reason)
   }
   t.deepEqual(swarm.getListenAddrs(), [])
-  t.true(await swarm.listen(`${LOCAL}/ws`, LOCAL))
+  t.true(await swarm.listen(`${LOCAL}/tls`, LOCAL))
   t.is(swarm.getListenAddrs().length, 1)
 })
 

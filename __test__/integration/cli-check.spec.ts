@@ -61,14 +61,14 @@ test('check of a dead port says that nothing listens there', async (t) => {
 
 test('check tells which of several addresses works', async (t) => {
   const [{ addr, peerId }, refusing] = await Promise.all([listener(t), dead(t)])
-  const quic = '/ip4/127.0.0.1/udp/4001/quic-v1'
+  const quic = '/ip4/127.0.0.1/udp/4001/quic'
   const { code, out, err } = await ferroswarm('check', refusing, addr, quic)
   t.is(code, 0)
   t.true(out.includes(`  ${addr}: works, `))
   t.regex(out, new RegExp(`^reachable, but not at every address: ${peerId}$`, 'm'))
   t.regex(out, /1 of 3 addresses work$/m)
   t.true(err.includes(`  ${refusing}: connect failed after `))
-  t.true(err.includes(`  ${quic}: not tried: no transport takes /udp/4001/quic-v1`))
+  t.true(err.includes(`  ${quic}: not tried: no transport takes /quic`))
 })
 
 test('check resolves a name', async (t) => {

@@ -256,7 +256,7 @@ test('the port is free once unlisten resolves', async (t) => {
 test("a listen that waited for another one fails with its caller's stack", async (t) => {
   const swarm = await createNode(t)
   function theCallerOfListen(): Promise<unknown> {
-    return swarm.listen(`${LOCAL}/ws`)
+    return swarm.listen(`${LOCAL}/tls`)
   }
   const waited = swarm.listen(LOCAL)
   const err = await t.throwsAsync(theCallerOfListen(), { instanceOf: ListenError })

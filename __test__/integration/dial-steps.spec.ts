@@ -39,9 +39,15 @@ test('a swarm explains whether it would dial an address, and dials nothing', asy
     stage: 'gate',
     reason: 'not this network'
   })
-  t.like(await swarm.explainDial(peerId, '/ip4/192.0.2.1/udp/1/quic-v1'), {
+  t.like(await swarm.explainDial(peerId, '/ip4/192.0.2.1/udp/1/quic'), {
     stage: 'filter',
-    reason: 'no transport takes /udp/1/quic-v1'
+    reason: 'no transport takes /quic',
+    hint: 'it is draft 29 of QUIC: use /quic-v1'
+  })
+  t.like(await swarm.explainDial(peerId, '/unix/%2Frun%2Fa.sock'), {
+    stage: 'filter',
+    reason: 'unix is none of the transports of this swarm',
+    hint: 'see the option transports'
   })
   t.false(await swarm.canDial(swarm.peerId, address))
   t.is(listener.getTotalConnections(), 0)
@@ -63,7 +69,7 @@ test('the report of a connection, and the event of its dial, have the addresses 
   swarm.addEventListener('dial', ({ detail }) => details.push(detail))
   const seen: AddressAttempt[] = []
   const connection = await swarm.dialPeer(listener.peerId, {
-    addresses: [CLOSED, hanging, address, '/ip4/192.0.2.1/udp/1/quic-v1'],
+    addresses: [CLOSED, hanging, address, '/ip4/192.0.2.1/udp/1/quic'],
     onAttempt: (attempt) => seen.push(attempt)
   })
   const { attempts, connect, security } = connection.dialReport
@@ -184,7 +190,7 @@ test('a call with force dials an address that the dial it joins has refused', as
   await once(probe, 'close')
   await t.throwsAsync(swarm.dialPeer(listener.peerId, { addresses: [address] }))
   await listener.listen(address)
-  const foreign = '/ip4/192.0.2.1/udp/1/quic-v1'
+  const foreign = '/ip4/192.0.2.1/udp/1/quic'
   const addresses = [silent, address, foreign]
   const patient = swarm.dialPeer(listener.peerId, { addresses, timeout: 60_000 })
   const hurried = await t.throwsAsync(swarm.dialPeer(listener.peerId, { addresses, timeout: 20 }), {

@@ -16,7 +16,7 @@ import { RecordKind } from '../../ts/native/record.ts'
 import { TableBook } from '../../ts/peerstore/peer-book.ts'
 import { Peerstore } from '../../ts/peerstore/peerstore.ts'
 import { refusalError } from '../../ts/resource-manager/refusal.ts'
-import type { Transport } from '../../ts/transport/transport.ts'
+import type { TransportChoice } from '../../ts/transport/choice.ts'
 import { Transports } from '../../ts/transport/transports.ts'
 import { FakeClock } from './fake-clock.ts'
 import { fakeConnection } from './fake-connection.ts'
@@ -38,7 +38,7 @@ export function setUp(
   options: Partial<
     Pick<DialHost, 'dns' | 'isOwnAddress' | 'upgradeDialled'> &
       DialHost['options'] & {
-        transports: readonly ('tcp' | Transport)[]
+        transports: readonly TransportChoice[]
         gater: ConnectionGater
         ruleOf: (address: string) => string | undefined
       }

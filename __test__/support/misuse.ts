@@ -76,7 +76,7 @@ export function swarmCalls({ dialer: swarm, listener: remote }: Pair): Argument[
     { name: 'new Swarm(options)', call: (value) => new Swarm(value), takes: options },
     { name: 'close(options)', call: (value) => swarm.close(value), takes: options },
     { name: 'stop(options)', call: (value) => swarm.stop(value), takes: options },
-    { name: 'listen(addr)', call: (value) => swarm.listen(value), takes: never },
+    { name: 'listen(addr)', call: (value) => swarm.listen(value), takes: optionsAlone },
     { name: 'unlisten(addr)', call: (value) => swarm.unlisten(value), takes: never },
     { name: 'dialPeer(peer)', call: (value) => swarm.dialPeer(value), takes: never },
     { name: 'dialPeer(options)', call: (value) => swarm.dialPeer(peer, value), takes: options },

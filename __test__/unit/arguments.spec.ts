@@ -20,8 +20,8 @@ test('an unknown option is refused by name, with the nearest known one', (t) => 
     /^expected gater to be an object with the hooks/
   )
   t.regex(
-    refusal(t, { transports: ['quic'] }),
-    /^expected transports\[0\] to be tcp or a transport/
+    refusal(t, { transports: ['udp'] }),
+    /^expected transports\[0\] to be one of tcp, quic, ws, unix, memory or a transport, received "udp"/
   )
 })
 

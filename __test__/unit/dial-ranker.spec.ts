@@ -109,12 +109,38 @@ const EXAMPLES: readonly (readonly [string, readonly (readonly [string, number])
     ]
   ],
   [
-    'WebTransport counts as QUIC',
+    'relayed addresses beside local ones alone',
+    [
+      ['/ip4/192.168.1.1/tcp/1', 0],
+      [`${quic4(3)}${RELAY}`, 0]
+    ]
+  ],
+  [
+    'WebTransport and draft 29 count as QUIC',
     [
       [quic4(1), 0],
+      ['/ip4/1.2.3.4/udp/2/quic', 250],
       [`${quic4(1)}/webtransport`, 250]
     ]
-  ]
+  ],
+  [
+    'WebSocket counts as TCP, also by a path that is spelt like another transport',
+    [
+      [quic4(1), 0],
+      [`${tcp4(1)}/tls/ws`, 250],
+      [`${tcp4(2)}/ws/http-path/webtransport`, 500]
+    ]
+  ],
+  [
+    'sockets of this host are not delayed',
+    [
+      ['/unix/%2Fquic-v1', 0],
+      [quic4(1), 0],
+      [tcp4(1), 250],
+      [ONION, 1_250]
+    ]
+  ],
+  ['a socket of this host alone', [['/memory/1', 0]]]
 ]
 
 for (const [what, ranked] of EXAMPLES) {

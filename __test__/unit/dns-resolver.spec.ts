@@ -113,7 +113,28 @@ test('a WebSocket over TLS keeps the name as SNI', async (t) => {
     '/ip4/192.0.2.1/tcp/443/tls/sni/c.test/ws'
   ])
   t.deepEqual(await resolve(records, '/dns4/a.test/tcp/80/ws'), ['/ip4/192.0.2.1/tcp/80/ws'])
+  t.deepEqual(await resolve(records, '/dns4/a.test/tcp/443/wss/http-path/a%2Fb'), [
+    `${sni}/http-path/a%2Fb`
+  ])
   t.deepEqual(await resolve(records, '/dnsaddr/b.test'), [`${sni}/p2p/${PEER}`])
+})
+
+test('the name for TLS is in ASCII, without the dot of the root', async (t) => {
+  const records = { 'a.test. 4': ['192.0.2.1'], 'bücher.test 4': ['192.0.2.1'] }
+  t.deepEqual(await resolve(records, '/dns4/a.test./tcp/443/wss'), [
+    '/ip4/192.0.2.1/tcp/443/tls/sni/a.test/ws'
+  ])
+  t.deepEqual(await resolve(records, '/dns4/bücher.test/tcp/443/tls/ws'), [
+    '/ip4/192.0.2.1/tcp/443/tls/sni/xn--bcher-kva.test/ws'
+  ])
+})
+
+test('an entry of /dnsaddr cannot name a socket of this host', async (t) => {
+  const records = { '_dnsaddr.a.test': entries('/unix/%2Frun%2Fa.sock', `/memory/1/p2p/${PEER}`) }
+  await t.throwsAsync(resolve(records, '/dnsaddr/a.test'), {
+    instanceOf: DnsError,
+    message: '_dnsaddr.a.test: an entry is no address of a network'
+  })
 })
 
 // go 29, A134

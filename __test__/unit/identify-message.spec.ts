@@ -171,6 +171,33 @@ test('binary addresses match those of the multiaddr package', (t) => {
   t.is(addressOf(Uint8Array.of(4, 1, 2, 3, 4, 7, 0, 1)), undefined)
 })
 
+test('sockets of this host and listeners of this process are neither sent nor taken from a peer', (t) => {
+  const here = ['/unix/%2Frun%2Fa.sock', '/memory/1']
+  const listening = ['/ip4/127.0.0.1/tcp/1', ...here]
+  for (const remote of ['/ip4/127.0.0.1/tcp/9', ...here, '/ip4/8.8.8.8/udp/9/quic-v1']) {
+    const sent = addressesFor(reachOf(remote), listening)
+    t.deepEqual(sent, remote.includes('8.8.8.8') ? [] : listening.slice(0, 1))
+  }
+  const parts = splitIdentify({ agentVersion: 'a' })
+  const anonymous = frameIdentify(parts, '/')
+  for (const address of here) {
+    t.deepEqual(frameIdentify(parts, address), anonymous)
+    const sent = encodeIdentify({
+      listenAddrs: [address, '/ip4/1.2.3.4/tcp/1'],
+      observedAddr: address
+    })
+    const received: IdentifyMessage = {}
+    mergeIdentify(received, sent)
+    t.deepEqual(received, { listenAddrs: ['/ip4/1.2.3.4/tcp/1'] })
+  }
+})
+
+test('an address over QUIC is sent by the interfaces of the wildcard that it stands for', (t) => {
+  const sent = addressesFor('host', ['/ip4/0.0.0.0/udp/9/quic-v1', '/ip4/0.0.0.0/tcp/9/ws'])
+  t.true(sent.includes('/ip4/127.0.0.1/udp/9/quic-v1'))
+  t.true(sent.includes('/ip4/127.0.0.1/tcp/9/ws'))
+})
+
 test('sends a peer only addresses that it can use', (t) => {
   const listening = ['/ip4/127.0.0.1/tcp/1', '/ip4/192.168.1.5/tcp/1', '/ip4/1.2.3.4/tcp/1']
   const sent = (remote: string): string[] => addressesFor(reachOf(remote), listening)

@@ -56,12 +56,12 @@ test('deletes a peer', (t) => {
 test('addresses without a transport evict none that can be dialled', (t) => {
   const book = new Book()
   for (let port = 1; port <= 60; port += 1) book.add(PEER, [at(port)])
-  for (let port = 1; port <= 100; port += 1) book.add(PEER, [`${at(port)}/ws`])
+  for (let port = 1; port <= 100; port += 1) book.add(PEER, [`${at(port)}/http`])
   const known = book.addressesOf(PEER)
   t.is(known.length, 64)
   t.deepEqual(known.slice(0, 2), [at(60), at(59)])
   t.is(known.indexOf(at(1)), 59)
-  t.is(known[60], `${at(100)}/ws`)
+  t.is(known[60], `${at(100)}/http`)
 })
 
 test('the address that worked is evicted last and tried first', (t) => {

@@ -125,8 +125,14 @@ test('addresses that a peer reports evict none that the application keeps', (t) 
 test('named addresses are temporary until they work', (t) => {
   const { clock, book, addrs } = setUp()
   const parsed = (text: string) => ({
-    ...{ text, peer: undefined, name: undefined, refusal: undefined },
-    place: { family: 4 as const, host: '192.0.2.1', port: 1, zone: undefined }
+    ...{ text, peer: undefined, name: undefined, refusal: undefined, transport: 'tcp' as const },
+    place: {
+      transport: 'tcp' as const,
+      family: 4 as const,
+      host: '192.0.2.1',
+      port: 1,
+      zone: undefined
+    }
   })
   book.named(PEER, [parsed(at(1)), parsed(at(2))])
   book.connected(PEER)

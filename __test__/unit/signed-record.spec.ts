@@ -39,6 +39,12 @@ for (const type of ['ed25519', 'secp256k1', 'rsa'] as const) {
 const GO =
   '0a2408011220c2bc5290f11840fecdfc22bdf1a78480fd8f0883cb72f523a7bcad9123787dab120203011a4c0a26002408011220c2bc5290f11840fecdfc22bdf1a78480fd8f0883cb72f523a7bcad9123787dab10071a0a0a0804c0000201060fa11a140a12360b6578616d706c652e6f72670601bbde032a404c05a7b8bcedd07105470ffcc6e42d049a8010a6c8c61490cb667110fac5cda171ffb4778efad9c3e94a1cefb3858a2b289b1c185b717408166b1392d3cce20f'
 
+test('a signed record cannot name a socket of the host that receives it', (t) => {
+  const identity = makeIdentity(undefined)
+  const envelope = signPeerRecord(identity, ['/unix/%2Fa', ...AT, '/memory/1'], 1n)
+  t.like(openPeerRecord(envelope), { addresses: AT })
+})
+
 test('a record of go-libp2p is accepted', (t) => {
   t.like(openPeerRecord(Buffer.from(GO, 'hex')), { seq: 7n, addresses: AT })
 })

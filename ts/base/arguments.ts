@@ -240,6 +240,12 @@ function describe(value: unknown): string {
   }
 }
 
+/** Describes a value that may be a key in the wrong form: by its size alone. */
+export function sizeText(value: unknown): string {
+  if (typeof value === 'string') return `a string of ${value.length} characters`
+  return value instanceof Uint8Array ? `${value.length} bytes` : `a value of type ${typeof value}`
+}
+
 /** Returns the known name at the least edit distance; undefined if over a third of the characters differ. */
 function nearestOf(name: string, known: readonly string[]): string | undefined {
   if (name.length > QUOTED_MAX) return undefined

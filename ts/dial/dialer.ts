@@ -119,7 +119,7 @@ export class Dialer {
     const { text } = addressOf(addr, id)
     if (id === this.#host.options.identity.peer) return ownAddress(text)
     const { context } = callOf(id, id, [text], NO_ADDRESSES, NO_OPTIONS)
-    return this.#preparation.refusalOf(text, id, context)
+    return this.#preparation.refusalOf(text, id, context, this.#peers.addressesOf(id))
   }
 
   /** Records a connection of any origin: it is an answer to dials of its peer. */

@@ -20,9 +20,9 @@ import {
   dialRefusal,
   type ParsedAddress,
   parseAddress,
-  type Refusal,
   transportOf
 } from '../identity/parsed-address.ts'
+import type { Refusal } from '../identity/transport-forms.ts'
 import type { NativeAttempt, NativeAttemptUnderWay } from '../native/addon.ts'
 import { nativeError, withoutStack } from '../native/native-error.ts'
 import { reasonOf } from '../text/printable.ts'
@@ -208,9 +208,10 @@ export function relayedAddress(address: string): AddressAttempt {
   return notTried(address, new DialError('a relayed address, and forceDirectDial is set'), '')
 }
 
-/** Returns the entry of a WebSocket address whose port is dialled without it. */
-export function webSocketAddress(address: string): AddressAttempt {
-  const reason = 'the same port is dialled over TCP without WebSocket'
+/** Returns the entry of an address whose port is dialled without WebSocket, or over QUIC as it is. */
+export function samePort(address: string): AddressAttempt {
+  const how = transportOf(address) === 'ws' ? 'TCP without WebSocket' : '/quic-v1'
+  const reason = `the same port is dialled over ${how}`
   return notTried(address, new DialError(reason), 'dialAddr dials it')
 }
 
@@ -265,13 +266,8 @@ function transportError(err: unknown): Libp2pError {
 }
 
 /** Returns the entry of an address of a transport that the swarm does not use. */
-export function unused(address: string, transport: string): AddressAttempt {
-  const reason = `${transport} is none of the transports of this swarm`
-  return notTried(
-    address,
-    new DialError(reason, { code: 'ERR_NO_TRANSPORT' }),
-    'see the option transports'
-  )
+export function unused(address: string, { reason, hint }: Refusal): AddressAttempt {
+  return notTried(address, new DialError(reason, { code: 'ERR_NO_TRANSPORT' }), hint)
 }
 
 /** Returns the entry of a name that could not be resolved. */

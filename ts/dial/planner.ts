@@ -18,11 +18,11 @@ import {
   leftOut,
   ownAddress,
   relayedAddress,
-  unused,
-  webSocketAddress
+  unused
 } from './failure.ts'
 import { type DialContext, isSet } from './options.ts'
 import { dialPlan } from './plan.ts'
+import { withoutSamePort } from './same-port.ts'
 
 /** The dependencies of a planner. */
 export interface PlannerHost {
@@ -64,29 +64,10 @@ function withTransport(entry: PlanEntry, custom: ReadonlyMap<string, Transport>)
   return transport === undefined ? entry : { ...entry, transport }
 }
 
-/** A WebSocket address; the group is that of its port. */
-const WEB_SOCKET = /^(.*?\/tcp\/\d+)(?:\/tls(?:\/sni\/[^/]+)?)?\/wss?$/
-
 const NONE: readonly never[] = Object.freeze([])
 
 /** @internal Prepares nothing: the call joins a dial that has all of its addresses. */
 export const NOTHING: Prepared = Object.freeze({ plan: NONE, names: NONE, refused: NONE })
-
-/** Returns the addresses without those over WebSocket whose port is dialled over TCP too; adds them to `refused`. */
-function withoutWebSockets(
-  addresses: readonly string[],
-  refused: AddressAttempt[]
-): readonly string[] {
-  // The common case: there is no other.
-  if (addresses.length < 2) return addresses
-  const isDialledPlain = (address: string): boolean => {
-    const [, port] = WEB_SOCKET.exec(address) ?? NONE
-    return port !== undefined && addresses.includes(port)
-  }
-  if (!addresses.some(isDialledPlain)) return addresses
-  refused.push(...addresses.filter(isDialledPlain).map(webSocketAddress))
-  return addresses.filter((address) => !isDialledPlain(address))
-}
 
 /** Plans the addresses of dials. */
 export class Planner {
@@ -109,9 +90,10 @@ export class Planner {
     const { addressManager, gate, transports } = this.#host
     const custom = transports.isNative ? NO_TRANSPORTS : transports.ofApplication(addresses)
     const context = custom.size === 0 ? call : { ...call, custom: new Set(custom.keys()) }
-    const filtered = addressManager.filter(addresses, context)
+    const refused: AddressAttempt[] = []
+    const filtered = addressManager.filter(this.#enabled(addresses, custom, refused), context)
     checkFilterResult(filtered)
-    const refused = filtered.refused.map((each) => filteredAttempt(each))
+    refused.push(...filtered.refused.map((each) => filteredAttempt(each)))
     const now = this.#passing(filtered.accepted, context, refused, isTrial)
     const kept = addressManager.cap(now, context)
     anArray(kept, 'the result of cap')
@@ -144,6 +126,23 @@ export class Planner {
         passed(answers as (string | undefined)[])
   }
 
+  /** Returns the addresses whose transports this swarm uses; adds the others to `refused`. */
+  #enabled(
+    addresses: readonly string[],
+    custom: ReadonlyMap<string, Transport>,
+    refused: AddressAttempt[]
+  ): readonly string[] {
+    const missing = addresses.map((address) =>
+      custom.has(address) ? undefined : this.#host.transports.refusalOf(address)
+    )
+    if (missing.every((refusal) => refusal === undefined)) return addresses
+    return addresses.filter((address, index) => {
+      const refusal = missing[index]
+      if (refusal !== undefined) refused.push(unused(address, refusal))
+      return refusal === undefined
+    })
+  }
+
   /** Returns the addresses that may be dialled now; adds the others to `refused`. */
   #passing(
     addresses: readonly string[],
@@ -151,13 +150,11 @@ export class Planner {
     refused: AddressAttempt[],
     isTrial: boolean
   ): readonly string[] {
-    const { backOff, blackHoles, gate, transports } = this.#host
+    const { backOff, blackHoles, gate } = this.#host
     const isForced = isSet(options.force)
     const isDirect = isSet(options.forceDirectDial)
     const isLost = isForced ? () => false : blackHoles.screen(addresses, isTrial)
     const refusalOf = (address: string): AddressAttempt | undefined => {
-      const isUnused = !(transports.isNative || custom.has(address) || isNamed(address))
-      if (isUnused && transports.dialling(address) === undefined) return unused(address, 'tcp')
       if (isDirect && isRelayed(address)) return relayedAddress(address)
       // A name is judged when it is resolved, unless a transport of the application does that.
       const isJudgedLater = isNamed(address) && !custom.has(address)
@@ -184,7 +181,7 @@ export class Planner {
     context: DialContext,
     custom: ReadonlyMap<string, Transport>
   ): Prepared {
-    const kept = withoutWebSockets(allowed, refused)
+    const kept = withoutSamePort(allowed, refused)
     // A transport of the application may resolve names itself.
     const isName = (address: string): boolean => isNamed(address) && !custom.has(address)
     const names = kept.some(isName) ? kept.filter(isName) : NONE

@@ -12,6 +12,7 @@ import type { Call } from './call.ts'
 import { abandoned, gated, late, ownAddress, unresolvedName } from './failure.ts'
 import { type DialContext, type DialOptions, getDialPeerTimeout } from './options.ts'
 import { dialOf, NOTHING, type Planner, type Prepared } from './planner.ts'
+import { plainOf } from './same-port.ts'
 
 /** The parts of a swarm that preparation needs. */
 export interface PreparationHost {
@@ -60,16 +61,19 @@ export class Preparation {
     for (const reject of this.#waiting) reject(error())
   }
 
-  /** Returns why an address of a peer would not be dialled now; undefined if it would be. */
+  /** Returns why an address of a peer, of which others are `known`, would not be dialled now; undefined if it would be. */
   async refusalOf(
     address: string,
     peer: string,
-    context: DialContext
+    context: DialContext,
+    known: readonly string[]
   ): Promise<AddressAttempt | undefined> {
     const reason = await this.#gate.hooks?.peer(peer, context.options)
     if (reason !== undefined) return gated(address, reason)
-    const { refused } = await this.#planner.prepare([address], context, true)
-    return refused[0]
+    const plain = plainOf(address)
+    const addresses = plain !== undefined && known.includes(plain) ? [plain, address] : [address]
+    const { refused } = await this.#planner.prepare(addresses, context, true)
+    return refused.find((attempt) => attempt.address === address)
   }
 
   /** Resolves the name of an address, and prepares the addresses that it stands for. */

@@ -1,5 +1,5 @@
 /** The order in which addresses are dialled, and the head start of each over the next. */
-import { hostPort, isPrivate } from '../identity/address.ts'
+import { hostPort, isOfThisHost, isPrivate } from '../identity/address.ts'
 import { isRelayed } from '../identity/parsed-address.ts'
 import type { DialContext } from './options.ts'
 
@@ -47,7 +47,8 @@ interface Candidate {
  * Ranks addresses as go-libp2p does. Private, public and relayed addresses are dialled side by side, relayed ones
  * 500 ms later if there are public ones. Of each group QUIC comes before TCP before the rest, IPv6 before IPv4, low ports
  * before high ones. The second address starts 250 ms after the first, 30 ms in a local network; if the first is IPv6, the
- * second is IPv4 (RFC 8305), and the rest follow after the same time again. Addresses without an IP address come last.
+ * second is IPv4 (RFC 8305), and the rest follow after the same time again. Unix sockets and memory are dialled at once,
+ * other addresses without an IP address come last.
  */
 export const defaultDialRanker = (addresses: readonly string[]): readonly RankedAddress[] => {
   const [only] = addresses
@@ -56,16 +57,19 @@ export const defaultDialRanker = (addresses: readonly string[]): readonly Ranked
     return [{ address: only, delay: 0 }]
   }
   const relayed: string[] = []
+  const here: string[] = []
   const local: string[] = []
   const open: string[] = []
   const nameless: string[] = []
   for (const address of addresses) {
     if (isRelayed(address)) relayed.push(address)
+    else if (isOfThisHost(address)) here.push(address)
     else if (isPrivate(address)) local.push(address)
     else if (IP.test(address)) open.push(address)
     else nameless.push(address)
   }
   const ranked = [
+    ...noDelayDialRanker(here),
     ...group(local, PRIVATE, 0),
     ...group(open, PUBLIC, 0),
     ...group(relayed, PUBLIC, open.length > 0 ? RELAY_DELAY_MS : 0)
@@ -106,12 +110,16 @@ function lastOf(ranked: readonly RankedAddress[]): number {
   return ranked.at(-1)?.delay ?? 0
 }
 
-// Powers of two above the 65,535 ports, each larger than the sum of those below.
+// Powers of two above the 65,535 ports, each larger than the sum of those below. Those of go-libp2p.
 const IPV4 = 1 << 18
+const DRAFT_29 = 1 << 17
 const WEBTRANSPORT = 1 << 19
 const TCP = 1 << 20
 const WEBRTC_DIRECT = 1 << 21
 const OTHER = 1 << 30
+
+/** What is spoken at the port of an IP address, and what over that. */
+const SPOKEN = /^(?:\/ip6zone\/[^/]+)?\/ip[46]\/[^/]+\/(tcp|udp)\/\d+(?:\/([^/]+))?(?:\/([^/]+))?/
 
 function candidateOf(address: string): Candidate {
   const isIPv6 = /^(?:\/ip6zone\/[^/]+)?\/ip6\//.test(address)
@@ -121,9 +129,10 @@ function candidateOf(address: string): Candidate {
 }
 
 function kindOf(address: string): [Kind, number] {
-  if (address.includes('/webtransport')) return ['quic', WEBTRANSPORT]
-  if (address.includes('/quic-v1')) return ['quic', 0]
-  if (address.includes('/webrtc-direct')) return ['other', WEBRTC_DIRECT]
-  if (/\/tcp\/\d/.test(address)) return ['tcp', TCP]
-  return ['other', OTHER]
+  const [, protocol = '', spoken = '', over = ''] = SPOKEN.exec(address) ?? []
+  if (protocol === 'tcp') return ['tcp', TCP]
+  if (spoken === 'webrtc-direct') return ['other', WEBRTC_DIRECT]
+  if (spoken !== 'quic-v1' && spoken !== 'quic') return ['other', OTHER]
+  if (over === 'webtransport') return ['quic', WEBTRANSPORT]
+  return ['quic', spoken === 'quic' ? DRAFT_29 : 0]
 }

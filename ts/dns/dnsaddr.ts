@@ -59,6 +59,10 @@ function mismatch(
   wanted: string | undefined
 ): string | undefined {
   const { body, peer } = withoutPeer(entry)
+  // Whoever controls the name must not choose sockets of this host.
+  if (body.some(({ name }) => name === 'unix' || name === 'memory')) {
+    return 'an entry is no address of a network'
+  }
   if (wanted !== undefined && peer !== undefined && peer !== wanted) {
     return 'an entry is of another peer'
   }

@@ -97,9 +97,18 @@ function withServerName(suffix: Components, hostname: string): Components {
     (name, index) => name === 'wss' || (name === 'tls' && names[index + 1] === 'ws')
   )
   if (at === -1) return suffix
-  const secured = loadMultiaddrs().multiaddr(`/tls/sni/${hostname}/ws`).getComponents()
+  const secured = loadMultiaddrs()
+    .multiaddr(`/tls/sni/${serverName(hostname)}/ws`)
+    .getComponents()
   const length = names[at] === 'wss' ? 1 : 2
   return [...suffix.slice(0, at), ...secured, ...suffix.slice(at + length)]
+}
+
+/** Returns a name as TLS sends it: in ASCII, without the dot of the root (RFC 6066, section 3). */
+function serverName(hostname: string): string {
+  const { domainToASCII } = process.getBuiltinModule('node:url')
+  const name = hostname.replace(/\.$/, '')
+  return domainToASCII(name) || name
 }
 
 function peerPart(peer: string): Component {

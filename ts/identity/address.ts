@@ -29,6 +29,7 @@ const IPV4_TCP_BYTES = 8
 const CODE_IPV4 = 4
 const CODE_TCP = 6
 const PEER_PARTS = /\/p2p\/([^/]+)/g
+const OF_THIS_HOST = /^\/(?:unix|memory)\//
 const PRIVATE_IPV4 = /^(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\./
 const PRIVATE_IPV6 = /^(?:::1$|f[cd]|fe[89ab])/i
 
@@ -137,6 +138,12 @@ export function addressOf(bytes: Uint8Array): string | undefined {
   }
 }
 
+/** Returns the text of an address that a peer has sent, as {@link addressOf}; undefined too for one of a host alone. */
+export function sentAddressOf(bytes: Uint8Array): string | undefined {
+  const text = addressOf(bytes)
+  return text === undefined || isOfThisHost(text) ? undefined : text
+}
+
 /** Returns host and port at the start of an address; undefined if it has none. A zone follows the host after a `%`. */
 export function hostPort(address: string): HostPort | undefined {
   const match = IP_PORT.exec(address)
@@ -150,10 +157,18 @@ export function hostPort(address: string): HostPort | undefined {
   return { host, port: Number(port) }
 }
 
+/**
+ * Returns whether an address means nothing on other hosts: that of a Unix socket, or of a listener of this process. It is
+ * neither sent nor taken from a peer or a name server, which must not lead this host to sockets of its own.
+ */
+export function isOfThisHost(address: string): boolean {
+  return OF_THIS_HOST.test(address)
+}
+
 /** Returns whether an address belongs to this host or a local network. */
 export function isPrivate(address: string): boolean {
   const match = IP_PORT.exec(address)
-  if (match === null) return false
+  if (match === null) return isOfThisHost(address)
   const [, , family, host = ''] = match
   return family === '4' ? PRIVATE_IPV4.test(host) : PRIVATE_IPV6.test(host)
 }

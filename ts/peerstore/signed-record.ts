@@ -4,7 +4,7 @@
  */
 import { ProtobufError, ProtobufReader, ProtobufWriter } from '../base/protobuf.ts'
 import { InvalidRecordError } from '../errors.ts'
-import { addressBytes, addressOf } from '../identity/address.ts'
+import { addressBytes, sentAddressOf } from '../identity/address.ts'
 import type { Identity } from '../identity/keys.ts'
 import { native } from '../native/environment.ts'
 
@@ -136,7 +136,7 @@ function addressIn(bytes: Uint8Array): string | undefined {
   const fields = new ProtobufReader(bytes)
   let address: string | undefined
   while (fields.next()) {
-    if (fields.is(ADDRESS.multiaddr)) address = addressOf(fields.bytes())
+    if (fields.is(ADDRESS.multiaddr)) address = sentAddressOf(fields.bytes())
     else fields.skip()
   }
   return address

@@ -5,7 +5,7 @@
  * more garbage than the rest of a connection.
  */
 import { MessageTooLargeError, MsgioError } from '../errors.ts'
-import { addressBytes, addressOf } from '../identity/address.ts'
+import { addressBytes, isOfThisHost, sentAddressOf } from '../identity/address.ts'
 import { prefixFormat, prefixLength, writePrefix } from '../io/framing.ts'
 
 /** Maximum bytes of one message, as in go. */
@@ -63,6 +63,7 @@ const LENGTH_DELIMITED = 2
 const FIXED32 = 5
 
 const PREFIX = prefixFormat('varint')
+const NO_BYTES = Buffer.alloc(0)
 
 /** Maximum bytes of a protobuf varint, of 64 bits. */
 const VARINT_BYTES_MAX = 10
@@ -129,8 +130,8 @@ export function splitIdentify(message: IdentifyMessage): Uint8Array[] {
 
 /** Encodes the parts of a message with their lengths, as sent, and adds `observedAddr` to the first one. */
 export function frameIdentify(parts: readonly Uint8Array[], observedAddr: string): Uint8Array {
-  const address = addressBytes(observedAddr)
-  // Empty if the application's muxer has no address.
+  // It means something to the peer only if other hosts know it; empty if the application's muxer has none.
+  const address = isOfThisHost(observedAddr) ? NO_BYTES : addressBytes(observedAddr)
   const observed =
     address.length === 0 ? [] : [fieldHead(FIELD.observedAddr, address.length), address]
   const framed = parts.map((part, index) => frame(index === 0 ? [part, ...observed] : [part]))
@@ -149,8 +150,6 @@ function frame(fields: readonly Uint8Array[]): Uint8Array {
   }
   return framed
 }
-
-const NO_BYTES = Buffer.alloc(0)
 
 /** Incremental decoder of all messages of a peer, which reports malformed input as soon as possible. */
 export class IdentifyReader {
@@ -233,7 +232,7 @@ function readField(into: IdentifyMessage, fields: Fields): void {
     case FIELD.listenAddrs: {
       into.listenAddrs ??= []
       if (into.listenAddrs.length === ADDRESSES_MAX) break
-      const address = addressOf(fields.bytes(length))
+      const address = sentAddressOf(fields.bytes(length))
       if (address !== undefined) into.listenAddrs.push(address)
       return
     }
@@ -243,7 +242,7 @@ function readField(into: IdentifyMessage, fields: Fields): void {
       into.protocols.push(fields.text(length))
       return
     case FIELD.observedAddr: {
-      const observed = addressOf(fields.bytes(length))
+      const observed = sentAddressOf(fields.bytes(length))
       if (observed !== undefined) into.observedAddr = observed
       return
     }

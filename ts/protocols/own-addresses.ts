@@ -1,5 +1,5 @@
 /** Selection of the local addresses to advertise to a peer: those that are reachable from its network. */
-import { addressBytes, hostPort, isPrivate } from '../identity/address.ts'
+import { addressBytes, hostPort, isOfThisHost, isPrivate } from '../identity/address.ts'
 import { expandWildcards } from '../identity/interfaces.ts'
 
 /** Maximum bytes of advertised addresses: the limit of the oldest peers for one message. */
@@ -31,6 +31,8 @@ export function addressesFor(reach: Reach, listening: readonly string[]): string
 }
 
 function isUseful(address: string, reach: Reach): boolean {
+  // The binary forms of these differ between implementations, so that no peer gets one.
+  if (isOfThisHost(address)) return false
   const host = hostPort(address)?.host
   if (host === undefined || reach === 'host') return true
   // Interface names are only valid on this host.

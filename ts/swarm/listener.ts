@@ -28,7 +28,7 @@ import type { ListenOptions } from './network.ts'
 /** The parts of a swarm used by its listeners. */
 export interface ListenerHost extends Commands<'listen' | 'unlisten'>, CustomListenerHost {
   readonly clock: Clock
-  readonly transports: Pick<Transports, 'isNative' | 'listening'>
+  readonly transports: Pick<Transports, 'listening' | 'refusalOf'>
   readonly swarm: Pick<Swarm, 'isStarted'>
   readonly engine: Pick<Engine, 'adoptListener'>
   readonly options: { readonly identity: Pick<Identity, 'peer'> }
@@ -89,15 +89,17 @@ export class Listeners {
     if (this.#bound.size === 0) return false
     const texts = this.#texts()
     if (texts.includes(address)) return true
-    const [port] = /\/tcp\/\d+$/.exec(address) ?? []
+    const [socket, port] = SOCKET.exec(address) ?? []
+    if (socket === undefined) return false
     // Listing the interfaces takes some time: most addresses have another port.
-    const bound = texts.filter((text) => port !== undefined && text.endsWith(port))
-    return bound.length > 0 && expandWildcards(bound, { withZones: true }).includes(address)
+    const bound = texts.map((text) => SOCKET.exec(text)).filter((match) => match?.[1] === port)
+    const sockets = bound.map((match) => match?.[0] ?? '')
+    return bound.length > 0 && expandWildcards(sockets, { withZones: true }).includes(socket)
   }
 
   listen(addrs: readonly AddrLike[], { reusePort = false }: ListenOptions = {}): Promise<true> {
-    const byText = new Map(addrs.map((addr) => this.#own(addr)).map((addr) => [addr.text, addr]))
-    if (byText.size === 0) throw new InvalidParametersError('expected at least one address')
+    const given = addrs.length === 0 ? this.#defaults() : addrs
+    const byText = new Map(given.map((addr) => this.#own(addr)).map((addr) => [addr.text, addr]))
     return this.#inTurn(() => this.#listenAll([...byText.values()], reusePort), this.listen)
   }
 
@@ -133,6 +135,16 @@ export class Listeners {
     if (!this.#host.swarm.isStarted()) throw new StateError(SWARM_CLOSED)
   }
 
+  /** Returns the default addresses that a transport of the swarm takes. Throws `InvalidParametersError` if none does. */
+  #defaults(): readonly string[] {
+    const { transports } = this.#host
+    const taken = DEFAULT_ADDRESSES.filter((addr) => transports.listening(addr) !== undefined)
+    if (taken.length > 0) return taken
+    throw new InvalidParametersError(
+      'expected at least one address, as no transport of this swarm takes one of the default ones'
+    )
+  }
+
   /** Parses an address. Throws `InvalidParametersError` if it names another peer, or only a peer. */
   #own(addr: AddrLike): ParsedAddress {
     const address = parseAddress(addr)
@@ -164,11 +176,9 @@ export class Listeners {
   async #listenOn(address: ParsedAddress, reusePort: boolean): Promise<AddressAttempt | undefined> {
     if (this.#find(address.text) !== undefined) return undefined
     const { transports } = this.#host
-    const transport = transports.isNative ? 'tcp' : transports.listening(address.text)
-    if (transport !== undefined && transport !== 'tcp') {
-      return this.#bindCustom(transport, address.text, reusePort)
-    }
-    const refusal = transport === undefined ? NOT_TAKEN : listenRefusal(address)
+    const transport = transports.listening(address.text)
+    if (typeof transport === 'object') return this.#bindCustom(transport, address.text, reusePort)
+    const refusal = listenRefusal(address) ?? transports.refusalOf(address.text)
     if (refusal !== undefined) return refusedAttempt(address, refusal, 'listen')
     try {
       await this.#bind(address.text, reusePort)
@@ -283,10 +293,17 @@ export class Listeners {
 
 const SWARM_CLOSED = 'the swarm is closed'
 
-const NOT_TAKEN = Object.freeze({
-  reason: 'none of the transports of this swarm takes it',
-  hint: 'see the option transports'
-})
+/** Free ports of all interfaces, as go-libp2p listens on by default. */
+const DEFAULT_ADDRESSES = [
+  '/ip4/0.0.0.0/tcp/0',
+  '/ip4/0.0.0.0/udp/0/quic-v1',
+  '/ip6/::/tcp/0',
+  '/ip6/::/udp/0/quic-v1'
+] as const
+
+/** An IP address and a port, with `/tcp/<port>` or `/udp/<port>`; what is spoken there follows. */
+const SOCKET =
+  /^(?:\/ip6zone\/[^/]+)?\/ip[46]\/[^/]+(\/(?:tcp|udp)\/\d+)(?=$|\/(?:quic-v1|wss?|tls)(?:\/|$))/
 
 /** Returns whether a command failed because the swarm was closed. */
 function isOver({ result }: CommandError): boolean {

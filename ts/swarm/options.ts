@@ -21,7 +21,7 @@ import {
   resolveConnections
 } from '../connection/config.ts'
 import type { ManagerParts } from '../connection-manager/interfaces.ts'
-import type { MuxerName, SecurityName } from '../constants.ts'
+import type { MuxerName, NativeTransportName, SecurityName } from '../constants.ts'
 import { Log } from '../diagnostics/log.ts'
 import type { Logger } from '../diagnostics/logger.ts'
 import { AddressManager, type AddressManagerLike } from '../dial/address-manager.ts'
@@ -33,7 +33,7 @@ import { InvalidParametersError } from '../errors.ts'
 import { aGater, type ConnectionGater } from '../gate/gater.ts'
 import { type Identity, makeIdentity } from '../identity/keys.ts'
 import { peerText } from '../identity/peer-id.ts'
-import { checkMuxers } from '../muxer/choice.ts'
+import { checkMuxers, hasOwnMuxer } from '../muxer/choice.ts'
 import type { NamedMultiplexer } from '../muxer/muxed.ts'
 import { native } from '../native/addon.ts'
 import { checkPeerstore, makePeerstore, type PeerstoreOptions } from '../peerstore/options.ts'
@@ -48,7 +48,8 @@ import {
   resolveLimits
 } from '../resource-manager/limits.ts'
 import { aResourceManager } from '../resource-manager/null.ts'
-import { checkTransports, type Transport } from '../transport/transport.ts'
+import { checkForcedPrivacy, checkTransports, resolveTransports } from '../transport/choice.ts'
+import type { Transport } from '../transport/transport.ts'
 
 /** Options of `createSwarm` and `new Swarm`, all optional. */
 export interface SwarmOptions extends ManagerParts {
@@ -87,10 +88,12 @@ export interface SwarmOptions extends ManagerParts {
   /** Filters, caps and ranks the addresses of a dial. Defaults to `new AddressManager()`. See docs/dialling.md. */
   addressManager?: AddressManagerLike
   /**
-   * The transports: `tcp`, which is native, and those of the application. The first that takes an address has it. Defaults
-   * to `tcp`. See docs/upgrading.md.
+   * The transports: native ones by name, `tcp`, `quic`, `ws`, `unix` and `memory`, and those of the application. The first
+   * that takes an address has it; an address that none takes is neither dialled nor listened on. Defaults to `tcp`, `quic`
+   * and `ws`; with muxers of the application to `tcp` and `quic`, the only native ones beside these. See
+   * docs/transports.md, and docs/upgrading.md for those of the application.
    */
-  transports?: readonly ('tcp' | Transport)[]
+  transports?: readonly (NativeTransportName | Transport)[]
   /** Refuses dials and connections. Defaults to none. See docs/gating.md. */
   gater?: ConnectionGater
   /**
@@ -135,7 +138,7 @@ export interface ResolvedOptions extends Readonly<ManagerParts> {
   /** See {@link SwarmOptions.addressManager}. */
   readonly addressManager: AddressManagerLike
   /** See {@link SwarmOptions.transports}. */
-  readonly transports: readonly ('tcp' | Transport)[]
+  readonly transports: readonly (NativeTransportName | Transport)[]
   /** See {@link SwarmOptions.gater}. */
   readonly gater: ConnectionGater | undefined
   /** See {@link SwarmOptions.blackHoleDetection}. */
@@ -209,16 +212,12 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
 /**
  * @internal Checks the options and applies the defaults.
  *
- * Throws `InvalidParametersError` that names the unknown or invalid option, and if the environment variable
- * `LIBP2P_FORCE_PNET` is 1, as private networks are not supported.
+ * Throws `InvalidParametersError` that names the unknown or invalid option, and if the environment asks for a private
+ * network, see {@link checkForcedPrivacy}.
  */
 export function resolveOptions(options: SwarmOptions): SwarmSettings {
   checkOptions(options, SWARM_CHECKS)
-  if (process.env.LIBP2P_FORCE_PNET === '1') {
-    throw new InvalidParametersError(
-      'LIBP2P_FORCE_PNET=1 asks for a private network, which this version does not offer'
-    )
-  }
+  checkForcedPrivacy(false)
   const limits = boundConnections(
     resolveLimits(options.limits, machineResources(native.openFilesMax())),
     options.limits,
@@ -243,7 +242,12 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     clock: options.clock ?? systemClock,
     retry: resolveRetry(options.retry),
     addressManager: options.addressManager ?? new AddressManager(),
-    transports: Object.freeze([...(options.transports ?? ['tcp' as const])]),
+    transports: Object.freeze(
+      resolveTransports(options.transports, {
+        isPrivate: false,
+        hasOwnMuxer: hasOwnMuxer(options.muxers ?? [])
+      })
+    ),
     gater: options.gater,
     connectionPruner: options.connectionPruner,
     autoConnector: options.autoConnector,

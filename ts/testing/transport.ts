@@ -1,6 +1,6 @@
 /** The transport of simulated nodes: dials take a round trip, and fail as those of TCP do. */
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { placeOfText } from '../identity/parsed-address.ts'
+import { tcpPlaceOf } from '../identity/transport-forms.ts'
 import type {
   Opened,
   Transport,
@@ -55,7 +55,7 @@ export class SimulatedTransport implements Transport {
   }
 
   canDial(addr: Multiaddr): boolean {
-    return placeOfText(addr.toString()) !== undefined
+    return tcpPlaceOf(addr.toString()) !== undefined
   }
 
   dial(addr: Multiaddr, { signal }: Pick<TransportDialOptions, 'signal'>): Promise<TransportConn> {
@@ -67,7 +67,7 @@ export class SimulatedTransport implements Transport {
       // Of a dial that nobody answers this is the only end.
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
       // Asked for addresses that it takes.
-      const { host = '', port = 0 } = placeOfText(address) ?? {}
+      const { host = '', port = 0 } = tcpPlaceOf(address) ?? {}
       const target = places.at(host)
       const there = places.path(station, target?.station)
       const back = target === undefined ? there : places.path(target.station, station)
@@ -109,7 +109,7 @@ export class SimulatedTransport implements Transport {
   }
 
   listen(addr: Multiaddr, onOpened: Accept): TransportListener {
-    const { host, port } = placeOfText(addr.toString()) ?? {}
+    const { host, port } = tcpPlaceOf(addr.toString()) ?? {}
     if (host !== this.station.host || port === undefined) {
       const message = `${addr} is not an address of this node, which has ${this.station.host}`
       throw Object.assign(new Error(message), { code: 'EADDRNOTAVAIL' })

@@ -5,13 +5,8 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import {
-  dialRefusal,
-  listenRefusal,
-  parseAddress,
-  placeOfText,
-  type SocketPlace
-} from '../identity/parsed-address.ts'
+import { dialRefusal, listenRefusal, parseAddress } from '../identity/parsed-address.ts'
+import { type SocketPlace, tcpPlaceOf } from '../identity/transport-forms.ts'
 import type { Transport } from './transport.ts'
 
 // The remote's end is that of its bytes: what is still to be written is delivered.
@@ -21,12 +16,12 @@ const SOCKET_OPTIONS = { allowHalfOpen: true, noDelay: true } as const
 export const nodeTcp: Transport = Object.freeze({
   canDial: (addr: Multiaddr) => {
     const text = addr.toString()
-    return placeOfText(text) !== undefined && dialRefusal(parseAddress(text)) === undefined
+    return tcpPlaceOf(text) !== undefined && dialRefusal(parseAddress(text)) === undefined
   },
 
   canListen: (addr: Multiaddr) => {
     const text = addr.toString()
-    return placeOfText(text) !== undefined && listenRefusal(parseAddress(text)) === undefined
+    return tcpPlaceOf(text) !== undefined && listenRefusal(parseAddress(text)) === undefined
   },
 
   async dial(addr, { signal }) {
@@ -59,7 +54,7 @@ export const nodeTcp: Transport = Object.freeze({
 
 // Asked for addresses that it takes.
 function placeOf(addr: Multiaddr): SocketPlace {
-  const place = placeOfText(addr.toString())
+  const place = tcpPlaceOf(addr.toString())
   if (place === undefined) throw new TypeError(`${addr} is not an address of a TCP socket`)
   return place
 }

@@ -1,7 +1,6 @@
-/** Transports of the application, and the option `transports` of a swarm. */
+/** Transports of the application. */
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AbortOptions } from '../base/abort.ts'
-import { aFunction, anArray, type Check, misuse } from '../base/arguments.ts'
 import type { DialOptions } from '../dial/options.ts'
 import type { AddrLike } from '../identity/address.ts'
 import type { PeerLike } from '../identity/peer-id.ts'
@@ -76,26 +75,4 @@ export interface Transport {
     onOpened: (opened: Opened, remoteAddr?: AddrLike) => void,
     options: AbortOptions
   ): TransportListener | Promise<TransportListener>
-}
-
-/** @internal Checks the option `transports`. Throws `InvalidParametersError`. */
-export const checkTransports: Check = (value, name) => {
-  anArray(value, name)
-  // An array, by the check above.
-  const list = value as readonly unknown[]
-  if (list.length === 0) throw misuse(name, 'at least one transport', value)
-  if (new Set(list).size < list.length) throw misuse(name, 'each transport once', value)
-  for (const [index, each] of list.entries()) {
-    if (each !== 'tcp') checkTransport(each, `${name}[${index}]`)
-  }
-}
-
-function checkTransport(value: unknown, name: string): void {
-  if (typeof value !== 'object' || value === null) throw misuse(name, 'tcp or a transport', value)
-  // Member access is safe on any object.
-  const transport = value as Readonly<Record<string, unknown>>
-  for (const method of ['canDial', 'dial']) aFunction(transport[method], `${name}.${method}`)
-  for (const method of ['canListen', 'listen']) {
-    if (transport[method] !== undefined) aFunction(transport[method], `${name}.${method}`)
-  }
 }

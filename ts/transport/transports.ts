@@ -1,30 +1,37 @@
 /** Which transport of a swarm takes an address. */
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { OnFailure } from '../base/events.ts'
+import type { NativeTransportName } from '../constants.ts'
 import { multiaddrOf } from '../identity/address.ts'
-import { placeOfText } from '../identity/parsed-address.ts'
+import { namedText, placeOfText, type Refusal } from '../identity/transport-forms.ts'
+import type { TransportChoice } from './choice.ts'
 import type { Transport } from './transport.ts'
 
-/** The transports of a swarm: `tcp` is native, the others are the application's. The first that takes an address has it. */
+/** The transports of a swarm: native ones by name, and those of the application. The first that takes an address has it. */
 export class Transports {
-  readonly #list: readonly ('tcp' | Transport)[]
+  readonly #list: readonly TransportChoice[]
+  readonly #native: ReadonlySet<TransportChoice>
   readonly #onFailure: OnFailure
+  readonly #isPrivate: boolean
   /** Whether there are no transports but native ones. */
   readonly isNative: boolean
 
-  constructor(list: readonly ('tcp' | Transport)[], onFailure: OnFailure) {
+  /** `isPrivate` tells that the swarm is in a private network. */
+  constructor(list: readonly TransportChoice[], onFailure: OnFailure, isPrivate = false) {
     this.#list = list
+    this.#native = new Set(list.filter((each) => typeof each === 'string'))
     this.#onFailure = onFailure
-    this.isNative = list.every((each) => each === 'tcp')
+    this.#isPrivate = isPrivate
+    this.isNative = this.#native.size === list.length
   }
 
   /** Returns the transport that dials an address; undefined if none does. */
-  dialling(address: string): 'tcp' | Transport | undefined {
+  dialling(address: string): TransportChoice | undefined {
     return this.#find(address, (transport, addr) => transport.canDial(addr))
   }
 
   /** Returns the transport that listens on an address; undefined if none does. */
-  listening(address: string): 'tcp' | Transport | undefined {
+  listening(address: string): TransportChoice | undefined {
     return this.#find(address, (transport, addr) => {
       if (transport.listen === undefined) return false
       return transport.canListen?.(addr) ?? transport.canDial(addr)
@@ -36,18 +43,44 @@ export class Transports {
     const found = new Map<string, Transport>()
     for (const address of addresses) {
       const transport = this.dialling(address)
-      if (transport !== undefined && transport !== 'tcp') found.set(address, transport)
+      if (typeof transport === 'object') found.set(address, transport)
     }
     return found
+  }
+
+  /**
+   * Returns why the swarm does not take an address that none of the application's transports takes: its transport is not
+   * enabled. Undefined if it is, and for an address of no native transport.
+   */
+  refusalOf(address: string): Refusal | undefined {
+    // What a name stands for may be an address for a transport of the application.
+    const place = placeOfText(address) ?? (this.isNative ? namedText(address) : undefined)
+    const transport = place?.transport
+    return transport === undefined || this.#native.has(transport)
+      ? undefined
+      : this.#notEnabled(transport)
+  }
+
+  #notEnabled(transport: NativeTransportName): Refusal {
+    return this.#isPrivate
+      ? {
+          reason: `${transport} is none of the transports of this swarm, which is in a private network`,
+          hint: 'see the options psk and transports'
+        }
+      : {
+          reason: `${transport} is none of the transports of this swarm`,
+          hint: 'see the option transports'
+        }
   }
 
   #find(
     address: string,
     takes: (transport: Transport, addr: Multiaddr) => boolean
-  ): 'tcp' | Transport | undefined {
+  ): TransportChoice | undefined {
+    const native = placeOfText(address)?.transport
     const addr = multiaddrOf(address)
     return this.#list.find((transport) => {
-      if (transport === 'tcp') return placeOfText(address) !== undefined
+      if (typeof transport === 'string') return transport === native
       try {
         return takes(transport, addr) === true
       } catch (err) {

@@ -1,0 +1,283 @@
+/** The options `transports`, `quic`, `webSocket` and `psk`. */
+import { generateKeyPairSync } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inspect } from 'node:util'
+import test, { type ExecutionContext } from 'ava'
+import { InvalidParametersError } from '../../ts/errors.ts'
+import { resolveOptions } from '../../ts/swarm/options.ts'
+import {
+  checkForcedPrivacy,
+  checkTransports,
+  resolveTransports,
+  type TransportChoice
+} from '../../ts/transport/choice.ts'
+import { checkPsk, SwarmKey } from '../../ts/transport/pre-shared-key.ts'
+import { checkQuic, type QuicOptions, resolveQuic } from '../../ts/transport/quic-options.ts'
+import { checkWebSocket, resolveWebSocket } from '../../ts/transport/websocket-options.ts'
+import { CERTIFICATE, KEY } from '../support/certificate.ts'
+
+const MIB = 1024 * 1024
+
+function refusal(t: ExecutionContext, call: () => unknown): string {
+  return t.throws(call, { instanceOf: InvalidParametersError }).message
+}
+
+test('a swarm has tcp, quic and ws, unless it names its transports', (t) => {
+  t.deepEqual(resolveOptions({}).transports, ['tcp', 'quic', 'ws'])
+  t.deepEqual(resolveOptions({ transports: ['memory', 'unix'] }).transports, ['memory', 'unix'])
+  const own = { canDial: () => true, dial: () => Promise.reject(new Error()) }
+  t.deepEqual(resolveOptions({ transports: [own, 'tcp'] }).transports, [own, 'tcp'])
+})
+
+test('an unknown transport is refused with the list of those that there are', (t) => {
+  for (const [transports, received] of [
+    [['websocket'], '"websocket"'],
+    [['tcp', 'QUIC'], '"QUIC"'],
+    [['toString'], '"toString"'],
+    [[undefined], 'undefined']
+  ] as const) {
+    t.is(
+      refusal(t, () => checkTransports(transports, 'transports')),
+      `expected transports[${transports.length - 1}] to be one of tcp, quic, ws, unix, memory or a ` +
+        `transport, received ${received}`
+    )
+  }
+  t.regex(
+    refusal(t, () => checkTransports(['tcp', 'tcp'], 'transports')),
+    /each transport once/
+  )
+  t.regex(
+    refusal(t, () => checkTransports([], 'transports')),
+    /at least one transport/
+  )
+})
+
+test('in a private network only tcp, ws and unix are possible', (t) => {
+  const needs = { isPrivate: true, hasOwnMuxer: false }
+  t.deepEqual(resolveTransports(undefined, needs), ['tcp', 'ws'])
+  t.deepEqual(resolveTransports(['unix', 'ws'], needs), ['unix', 'ws'])
+  for (const name of ['quic', 'memory'] satisfies TransportChoice[]) {
+    t.is(
+      refusal(t, () => resolveTransports(['tcp', name], needs)),
+      `expected transports[1] to be one of tcp, ws, unix or a transport with psk, received "${name}"`
+    )
+  }
+})
+
+test('muxers of the application leave tcp and quic', (t) => {
+  const needs = { isPrivate: false, hasOwnMuxer: true }
+  t.deepEqual(resolveTransports(undefined, needs), ['tcp', 'quic'])
+  t.regex(
+    refusal(t, () => resolveTransports(['ws'], needs)),
+    /one of tcp, quic or a transport beside muxers of the application, received "ws"/
+  )
+  t.deepEqual(resolveTransports(undefined, { ...needs, isPrivate: true }), ['tcp'])
+})
+
+test('the options of QUIC have the defaults of go-libp2p, and a handshake of 10 s', (t) => {
+  t.deepEqual(resolveQuic(), {
+    idleTimeout: 30_000,
+    keepAliveInterval: 15_000,
+    streamWindow: 10 * MIB,
+    connectionWindow: 15 * MIB,
+    maxStreams: 256,
+    handshakeTimeout: 10_000
+  })
+})
+
+test('an option of QUIC moves the defaults that depend on it', (t) => {
+  t.is(resolveQuic({ idleTimeout: 4_000 }).keepAliveInterval, 2_000)
+  t.is(resolveQuic({ idleTimeout: 90_000 }).keepAliveInterval, 15_000)
+  t.is(resolveQuic({ connectionWindow: MIB }).streamWindow, MIB)
+  t.is(resolveQuic({ streamWindow: 64 * MIB }).connectionWindow, 64 * MIB)
+})
+
+test('an invalid option of QUIC is refused by name', (t) => {
+  const refused = (options: unknown): string => refusal(t, () => checkQuic(options, 'quic'))
+  for (const [option, values] of Object.entries({
+    idleTimeout: [0, -1, Number.NaN, Number.POSITIVE_INFINITY, '30s'],
+    keepAliveInterval: [0, Number.POSITIVE_INFINITY],
+    streamWindow: [0, 64 * 1024 - 1, 1024 * MIB + 1, 1e5 + 0.5],
+    connectionWindow: [1, 2 ** 40],
+    maxStreams: [0, 65_536, 1.5],
+    handshakeTimeout: [0, null]
+  })) {
+    for (const value of values)
+      t.regex(refused({ [option]: value }), RegExp(`^expected quic.${option} `))
+  }
+  t.is(
+    refused({ idleTimout: 1 }),
+    'unknown option "quic.idleTimout"; did you mean quic.idleTimeout?'
+  )
+  t.is(refused(30_000), 'expected quic to be an object, received 30000')
+  t.is(
+    refused({ idleTimeout: 10_000, keepAliveInterval: 10_000 }),
+    'expected quic.keepAliveInterval to be less than quic.idleTimeout, 10000, received 10000'
+  )
+  t.regex(
+    refused({ keepAliveInterval: 40_000 }),
+    /less than quic.idleTimeout, 30000, received 40000/
+  )
+  t.is(
+    refused({ streamWindow: 2 * MIB, connectionWindow: MIB }),
+    'expected quic.streamWindow to be at most quic.connectionWindow, 1048576, received 2097152'
+  )
+  t.notThrows(() => checkQuic({ idleTimeout: undefined } as unknown as QuicOptions, 'quic'))
+})
+
+const resolved = (options: unknown) => {
+  checkWebSocket(options, 'webSocket')
+  return resolveWebSocket(options as object)
+}
+
+test('WebSocket has no certificate by default, and verifies those of peers', (t) => {
+  t.deepEqual(resolved({}), { certificates: [], roots: [], verify: true })
+})
+
+test('certificates are PEM, bytes of it, or paths of its files, one or several', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
+  writeFileSync(certFile, CERTIFICATE)
+  writeFileSync(keyFile, KEY)
+  for (const certificate of [
+    { cert: CERTIFICATE, key: KEY },
+    { cert: Buffer.from(CERTIFICATE), key: new TextEncoder().encode(KEY) },
+    { cert: certFile, key: keyFile }
+  ]) {
+    for (const given of [certificate, [certificate, certificate]]) {
+      for (const { cert, key } of each(resolved({ certificate: given }))) {
+        t.deepEqual([cert, key], [CERTIFICATE, KEY])
+      }
+    }
+  }
+  t.is(resolved({ certificate: [] }).certificates.length, 0)
+  t.deepEqual(resolved({ roots: certFile }).roots, [CERTIFICATE])
+  t.deepEqual(resolved({ roots: [CERTIFICATE, Buffer.from(CERTIFICATE)] }).roots, [
+    CERTIFICATE,
+    CERTIFICATE
+  ])
+})
+
+const each = ({ certificates }: ReturnType<typeof resolveWebSocket>) =>
+  certificates.map((certificate) => ({ cert: certificate.cert, key: certificate.key() }))
+
+test('a certificate that cannot be used is refused by name, and its key is not shown', (t) => {
+  const refused = (options: unknown): string => refusal(t, () => resolved(options))
+  const { privateKey: other } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' }
+  })
+  const { privateKey: encrypted } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' }
+  })
+  const bare = KEY.replaceAll(/-----.*-----|\n/g, '')
+  const cases: [options: unknown, expected: RegExp][] = [
+    [{ certificate: CERTIFICATE }, /^expected webSocket\.certificate to be an object/],
+    [{ certificate: { cert: CERTIFICATE } }, /^expected webSocket\.certificate\.key to be PEM/],
+    [{ certificate: { key: KEY } }, /^expected webSocket\.certificate\.cert to be PEM/],
+    [
+      { certificate: [{ cert: CERTIFICATE, key: KEY, ca: '' }] },
+      /^unknown option "webSocket\.certificate\[0\]\.ca"/
+    ],
+    [
+      { certificate: { cert: CERTIFICATE, key: bare } },
+      /certificate\.key .* received neither \(EN/
+    ],
+    [
+      { certificate: { cert: CERTIFICATE, key: other } },
+      /key to be the private key of .*another one$/
+    ],
+    [{ certificate: { cert: CERTIFICATE, key: encrypted } }, /key that is not encrypted in PEM$/],
+    [{ certificate: { cert: KEY, key: KEY } }, /certificate\.cert to be a certificate in PEM$/],
+    [
+      { certificate: { cert: CERTIFICATE, key: KEY.replace('\nM', '\nN') } },
+      /certificate to be a certificate and a private key in PEM$/
+    ],
+    [{ certificate: { cert: CERTIFICATE, key: 5 } }, /received a value of type number$/],
+    [{ roots: '/no/such/file' }, /^expected webSocket\.roots .* received neither \(ENOENT\)$/],
+    [{ roots: [CERTIFICATE, KEY] }, /^expected webSocket\.roots\[1\] to be certificates in PEM$/],
+    [{ roots: [''] }, /^expected webSocket\.roots\[0\] .* received a string of 0 characters$/],
+    [{ verify: 1 }, /^expected webSocket\.verify to be true or false/],
+    [{ onRequest: () => {} }, /^unknown option "webSocket\.onRequest"/]
+  ]
+  for (const [options, expected] of cases) {
+    const message = refused(options)
+    t.regex(message, expected)
+    t.false(message.includes(bare.slice(0, 8)), message)
+  }
+})
+
+test('inspection shows no private key of a certificate', (t) => {
+  const { certificates } = resolved({ certificate: { cert: CERTIFICATE, key: KEY } })
+  const shown = inspect(certificates, { depth: 9, showHidden: true, getters: true })
+  t.false(shown.includes('PRIVATE'))
+  t.is(JSON.stringify(certificates).includes('PRIVATE'), false)
+})
+
+const DIGITS = '0123456789abcdefABCDEF0123456789'.repeat(2)
+const FILE = `/key/swarm/psk/1.0.0/\n/base16/\n${DIGITS}\n`
+const text = (key: SwarmKey): string => Buffer.from(key.contents()).toString()
+
+test('a key of a private network is digits, a swarm.key file, or 32 bytes', (t) => {
+  for (const psk of [DIGITS, `${DIGITS}\n`, FILE, Buffer.from(FILE), Buffer.from(DIGITS, 'hex')]) {
+    t.notThrows(() => checkPsk(psk, 'psk'))
+  }
+  t.is(text(new SwarmKey(FILE)), FILE)
+  t.is(text(new SwarmKey(Buffer.from(FILE))), FILE)
+  t.is(text(new SwarmKey(Buffer.from(DIGITS, 'hex'))), DIGITS.toLowerCase())
+})
+
+test('neither an error nor inspection shows a key of a private network', (t) => {
+  const wrong: unknown[] = [
+    DIGITS.slice(1),
+    `${DIGITS}0`,
+    `0x${DIGITS}`,
+    FILE.slice(1),
+    FILE.padEnd(2_000),
+    '/home/me/swarm.key',
+    Buffer.from(DIGITS),
+    Buffer.from(DIGITS, 'hex').subarray(1),
+    new Uint8Array(),
+    7,
+    null,
+    { key: DIGITS }
+  ]
+  for (const psk of wrong) {
+    const message = refusal(t, () => checkPsk(psk, 'psk'))
+    t.regex(message, /^expected psk to be 64 hexadecimal digits, .*, received [^"]+$/)
+    t.false(message.includes('456789'), message)
+    t.false(message.includes('home'), message)
+  }
+  const key = new SwarmKey(DIGITS)
+  const shown = inspect({ key }, { depth: 9, showHidden: true, getters: true })
+  t.false(shown.includes('456789'), shown)
+  t.false(shown.includes('48, 49'), shown)
+  t.is(JSON.stringify(key), '{}')
+})
+
+test('a key of a private network outlives the bytes that it was given as', (t) => {
+  const given = Buffer.from(DIGITS, 'hex')
+  const key = new SwarmKey(given)
+  given.fill(0)
+  t.is(text(key), DIGITS.toLowerCase())
+})
+
+test.serial('LIBP2P_FORCE_PNET=1 without a key is refused', (t) => {
+  t.notThrows(() => checkForcedPrivacy(false))
+  process.env.LIBP2P_FORCE_PNET = '1'
+  t.teardown(() => {
+    delete process.env.LIBP2P_FORCE_PNET
+  })
+  t.is(
+    refusal(t, () => checkForcedPrivacy(false)),
+    'LIBP2P_FORCE_PNET=1 asks for a private network, and there is no option psk'
+  )
+  t.notThrows(() => checkForcedPrivacy(true))
+})

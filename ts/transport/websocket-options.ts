@@ -1,0 +1,190 @@
+/** The option `webSocket` of a swarm. */
+import {
+  aBoolean,
+  anObject,
+  type Check,
+  checkOptions,
+  type OptionChecks,
+  sizeText
+} from '../base/arguments.ts'
+import { INSPECT, type InspectArguments, shown } from '../base/inspection.ts'
+import { InvalidParametersError } from '../errors.ts'
+
+/**
+ * A certificate for TLS, and its private key: each as PEM, or as the path of a PEM file. A text with a line
+ * `-----BEGIN …` is PEM.
+ */
+export interface WebSocketCertificate {
+  /** The certificate, followed by those of the intermediate authorities. */
+  cert: string | Uint8Array
+  /** The private key, not encrypted. */
+  key: string | Uint8Array
+}
+
+/** Options of WebSocket. See docs/transports.md. */
+export interface WebSocketOptions {
+  /**
+   * What listeners of `/tls/ws` present: several of them are chosen by the name that the dialler asks for, and the first
+   * one if none fits. Without one, such addresses cannot be listened on. Defaults to none.
+   */
+  certificate?: WebSocketCertificate | readonly WebSocketCertificate[]
+  /**
+   * Certificates of the authorities that are trusted when dialling `/tls/ws`, in place of those of the operating system:
+   * each PEM, or the path of a PEM file.
+   */
+  roots?: string | Uint8Array | readonly (string | Uint8Array)[]
+  /**
+   * Whether certificates of peers are verified. Without it a name that leads elsewhere is noticed later, by the handshake
+   * of libp2p within the WebSocket, which authenticates peers in any case. Defaults to true.
+   */
+  verify?: boolean
+}
+
+/** @internal The option, all PEM, with its defaults. */
+export interface ResolvedWebSocketOptions {
+  readonly certificates: readonly PemCertificate[]
+  /** PEM; empty for those of the operating system. */
+  readonly roots: readonly string[]
+  readonly verify: boolean
+}
+
+/** Certificates that one swarm can present: beyond a few hundred names a proxy is the place for them. */
+const CERTIFICATES_MAX = 1_000
+
+/** Bytes of one PEM: a bundle of all public authorities has some 250 KiB. */
+const PEM_BYTES_MAX = 4 * 1024 * 1024
+
+const PEM = /^-----BEGIN /m
+const CERTIFICATE = /^-----BEGIN CERTIFICATE-----\r?$/m
+const KEY = /^-----BEGIN (?!ENCRYPTED )(?:[A-Z]+ )?PRIVATE KEY-----\r?$/m
+
+const CERTIFICATE_CHECKS: OptionChecks<WebSocketCertificate> = { cert: aPem, key: aPem }
+
+const WEB_SOCKET_CHECKS: OptionChecks<WebSocketOptions> = {
+  certificate: (value, name) => {
+    eachOf(value, name, CERTIFICATES_MAX, (certificate, path) => {
+      anObject(certificate, path)
+      // An object, by the check above.
+      const { cert, key } = certificate as WebSocketCertificate
+      checkOptions(certificate as WebSocketCertificate, CERTIFICATE_CHECKS, path)
+      // A certificate without its key is of no use.
+      aPem(cert, `${path}.cert`)
+      aPem(key, `${path}.key`)
+    })
+  },
+  roots: (value, name) => eachOf(value, name, CERTIFICATES_MAX, aPem),
+  verify: aBoolean
+}
+
+/** @internal A certificate and its private key, which inspection does not show. */
+export class PemCertificate {
+  readonly cert: string
+  readonly #key: string
+
+  constructor(cert: string, key: string) {
+    this.cert = cert
+    this.#key = key
+  }
+
+  key(): string {
+    return this.#key
+  }
+
+  [INSPECT](...args: InspectArguments): string {
+    return shown('PemCertificate', '', () => ({}), args)
+  }
+}
+
+/** @internal Checks the option; {@link resolveWebSocket} checks the contents. Throws `InvalidParametersError`. */
+export const checkWebSocket: Check = (value, name) => {
+  // `checkOptions` checks the type.
+  checkOptions(value as WebSocketOptions, WEB_SOCKET_CHECKS, name)
+}
+
+/**
+ * @internal Returns the checked option with its defaults; files are read. Throws `InvalidParametersError`, which shows
+ * nothing of a key, for a file that cannot be read, for anything but a certificate and a private key in PEM, and for a key
+ * that is not that of its certificate.
+ */
+export function resolveWebSocket({
+  certificate = [],
+  roots = [],
+  verify = true
+}: WebSocketOptions = {}): ResolvedWebSocketOptions {
+  const several = Array.isArray(certificate)
+  return Object.freeze({
+    certificates: listOf(certificate).map((each, index) =>
+      certificateOf(each, `webSocket.certificate${several ? `[${index}]` : ''}`)
+    ),
+    roots: listOf(roots).map((root, index) => {
+      const name = `webSocket.roots${Array.isArray(roots) ? `[${index}]` : ''}`
+      return pemOf(root, name, CERTIFICATE, 'certificates')
+    }),
+    verify
+  })
+}
+
+function certificateOf({ cert, key }: WebSocketCertificate, name: string): PemCertificate {
+  const certPem = pemOf(cert, `${name}.cert`, CERTIFICATE, 'a certificate')
+  const keyPem = pemOf(key, `${name}.key`, KEY, 'a private key that is not encrypted')
+  const { createPrivateKey, X509Certificate } = process.getBuiltinModule('node:crypto')
+  let isPair: boolean
+  try {
+    isPair = new X509Certificate(certPem).checkPrivateKey(createPrivateKey(keyPem))
+  } catch {
+    // Without the cause, which may show a part of the key.
+    throw new InvalidParametersError(
+      `expected ${name} to be a certificate and a private key in PEM`
+    )
+  }
+  if (isPair) return new PemCertificate(certPem, keyPem)
+  throw new InvalidParametersError(
+    `expected ${name}.key to be the private key of ${name}.cert, received another one`
+  )
+}
+
+/** Returns PEM that is given, or that a file has. */
+function pemOf(given: string | Uint8Array, name: string, form: RegExp, what: string): string {
+  const text = typeof given === 'string' ? given : Buffer.from(given).toString('latin1')
+  const pem = typeof given === 'string' && !PEM.test(text) ? contentsOf(text, name) : text
+  if (pem.length <= PEM_BYTES_MAX && form.test(pem)) return pem
+  throw new InvalidParametersError(`expected ${name} to be ${what} in PEM`)
+}
+
+/** Returns the contents of a file. What is taken for its path may be a key in the wrong form, which is not shown. */
+function contentsOf(path: string, name: string): string {
+  try {
+    return process.getBuiltinModule('node:fs').readFileSync(path, 'latin1')
+  } catch (err) {
+    const { code = 'unreadable' } = err as { code?: string }
+    throw new InvalidParametersError(
+      `expected ${name} to be PEM or the path of a readable file, received neither (${code})`
+    )
+  }
+}
+
+function aPem(value: unknown, name: string): void {
+  const isText = typeof value === 'string' || value instanceof Uint8Array
+  if (isText && value.length > 0 && value.length <= PEM_BYTES_MAX) return
+  throw new InvalidParametersError(
+    `expected ${name} to be PEM, as text or bytes, or the path of a file, received ${sizeText(value)}`
+  )
+}
+
+function eachOf(value: unknown, name: string, max: number, check: Check): void {
+  if (!Array.isArray(value)) {
+    check(value, name)
+    return
+  }
+  if (value.length > max) {
+    throw new InvalidParametersError(
+      `expected ${name} to have at most ${max} entries, received ${value.length}`
+    )
+  }
+  for (const [index, each] of value.entries()) check(each, `${name}[${index}]`)
+}
+
+function listOf<T extends object | string>(value: T | readonly T[]): readonly T[] {
+  // A type guard would not narrow a readonly array.
+  return Array.isArray(value) ? value : [value as T]
+}
