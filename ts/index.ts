@@ -246,6 +246,8 @@ export {
   type SwarmMetrics,
   type SwarmStreamOptions
 } from './swarm.ts'
+export type { PreSharedKey } from './transport/pre-shared-key.ts'
+export type { QuicOptions } from './transport/quic-options.ts'
 export type {
   Opened,
   Transport,
@@ -253,5 +255,6 @@ export type {
   TransportDialOptions,
   TransportListener
 } from './transport/transport.ts'
+export type { WebSocketCertificate, WebSocketOptions } from './transport/websocket-options.ts'
 export type { RawConnection } from './upgrade/duplex.ts'
 export type { UpgradeInboundOptions, UpgradeOutboundOptions, Upgrader } from './upgrade/options.ts'

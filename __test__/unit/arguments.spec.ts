@@ -14,7 +14,7 @@ function refusal(t: import('ava').ExecutionContext, options: unknown): string {
 test('an unknown option is refused by name, with the nearest known one', (t) => {
   t.is(refusal(t, { securty: ['noise'] }), 'unknown option "securty"; did you mean security?')
   t.is(refusal(t, { SECURITY: ['noise'] }), 'unknown option "SECURITY"; did you mean security?')
-  t.regex(refusal(t, { psk: 'a'.repeat(64) }), /^unknown option "psk"; known are privateKey, /)
+  t.regex(refusal(t, { certificate: 'a'.repeat(64) }), /^unknown option "certificate"; known are /)
   t.regex(
     refusal(t, { gater: { denyDial: () => true } }),
     /^expected gater to be an object with the hooks/

@@ -6,12 +6,16 @@ import type { RequestId } from '../../ts/native/handles.ts'
 import { type ListenerHost, Listeners } from '../../ts/swarm/listener.ts'
 import type { TransportChoice } from '../../ts/transport/choice.ts'
 import { Transports } from '../../ts/transport/transports.ts'
+import { PemCertificate } from '../../ts/transport/websocket-options.ts'
+import { CERTIFICATE, KEY } from '../support/certificate.ts'
 import { SELF } from '../support/dial-host.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 const ALL: readonly TransportChoice[] = ['tcp', 'quic', 'ws', 'unix', 'memory']
 
-function setUp(transports: readonly TransportChoice[] = ALL) {
+const CERTIFICATES = [new PemCertificate(CERTIFICATE, KEY)]
+
+function setUp(transports: readonly TransportChoice[] = ALL, certificates = CERTIFICATES) {
   const bound: string[] = []
   const node: Pick<NativeNode, 'listen' | 'unlisten'> = {
     listen: (_request, address) => void bound.push(address),
@@ -23,7 +27,7 @@ function setUp(transports: readonly TransportChoice[] = ALL) {
     transports: new Transports(transports, () => {}),
     swarm: { isStarted: () => true },
     engine: { adoptListener: () => {} },
-    options: { identity: { peer: SELF } },
+    options: { identity: { peer: SELF }, webSocket: { certificates } },
     signal: new AbortController().signal,
     accept: () => {},
     onFailure: () => {},
@@ -86,6 +90,20 @@ test('an address of a transport that is not enabled is refused by its name', asy
     const { listeners: other } = setUp()
     t.true(await other.listen([address]))
   }
+})
+
+test('an address over TLS is refused without a certificate', async (t) => {
+  const { listeners, bound } = setUp(ALL, [])
+  const addresses = ['/tls/ws', '/wss', '/tls/sni/a.b/ws'].map(
+    (over) => `/ip4/127.0.0.1/tcp/0${over}`
+  )
+  const err = await t.throwsAsync(listeners.listen(addresses), { instanceOf: ListenError })
+  for (const attempt of err.attempts) {
+    t.is(attempt.cause.message, 'TLS needs a certificate, and this swarm has none')
+    t.is(attempt.hint, 'see the option webSocket')
+  }
+  t.true(await listeners.listen(['/ip4/127.0.0.1/tcp/0/ws']))
+  t.is(bound.length, 1)
 })
 
 test('an address that no transport takes is refused by the part that none does', async (t) => {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { InvalidParametersError } from '../../ts/errors.ts'
+import { nativeTransports } from '../../ts/swarm/native-transports.ts'
 import { resolveOptions } from '../../ts/swarm/options.ts'
 import {
   checkForcedPrivacy,
@@ -280,4 +281,38 @@ test.serial('LIBP2P_FORCE_PNET=1 without a key is refused', (t) => {
     'LIBP2P_FORCE_PNET=1 asks for a private network, and there is no option psk'
   )
   t.notThrows(() => checkForcedPrivacy(true))
+})
+
+test('the native side gets the options as they are resolved, and only those that are set', (t) => {
+  const options = resolveOptions({
+    quic: { idleTimeout: 4_000 },
+    webSocket: { certificate: { cert: CERTIFICATE, key: KEY }, verify: false },
+    psk: DIGITS
+  })
+  t.deepEqual(options.transports, ['tcp', 'ws'])
+  const { psk, ...others } = nativeTransports(options)
+  t.deepEqual(others, {
+    quic: {
+      idleTimeoutMs: 4_000,
+      keepaliveIntervalMs: 2_000,
+      handshakeTimeoutMs: 10_000,
+      streamWindowBytes: 10 * MIB,
+      connectionWindowBytes: 15 * MIB,
+      maxStreams: 256
+    },
+    webSocket: { certificates: [{ cert: CERTIFICATE, key: KEY }], roots: [], verify: false }
+  })
+  t.is(Buffer.from(psk ?? []).toString(), DIGITS)
+  t.deepEqual(nativeTransports(resolveOptions({})), {})
+})
+
+test('the options of a swarm show none of its keys', (t) => {
+  const options = resolveOptions({
+    psk: DIGITS,
+    webSocket: { certificate: { cert: CERTIFICATE, key: KEY } }
+  })
+  const shown = inspect(options, { depth: 9, showHidden: true, getters: true })
+  t.false(shown.includes('456789') || shown.includes('PRIVATE KEY'))
+  t.throws(() => resolveOptions({ psk: DIGITS.slice(1) }), { instanceOf: InvalidParametersError })
+  t.throws(() => resolveOptions({ psk: DIGITS, transports: ['quic'] }), { message: /with psk/ })
 })

@@ -189,6 +189,32 @@ export interface NativeNodeOptions {
   limits?: NativeLimits
   resources?: NativeResourceConfig
   dns?: NativeDnsOptions
+  quic?: NativeQuicOptions
+  webSocket?: NativeWebSocketOptions
+  /** Contents of a `swarm.key` file, or 64 hexadecimal digits, in UTF-8: the node is in a private network. */
+  psk?: Uint8Array
+}
+
+/** Options of QUIC. */
+export interface NativeQuicOptions {
+  idleTimeoutMs: number
+  keepaliveIntervalMs: number
+  handshakeTimeoutMs: number
+  streamWindowBytes: number
+  /** The largest one. */
+  connectionWindowBytes: number
+  /** Inbound ones at a time. */
+  maxStreams: number
+}
+
+/** Options of WebSocket. */
+export interface NativeWebSocketOptions {
+  /** Certificates, each with its chain and its private key, in PEM; the first is presented if no name fits. */
+  certificates: { cert: string; key: string }[]
+  /** Authorities in PEM; those of the operating system if empty. */
+  roots: string[]
+  /** Whether certificates of remotes are verified. */
+  verify: boolean
 }
 
 /** Options of native lookups. */

@@ -14,6 +14,7 @@ import { type AddrLike, multiaddrOf } from '../identity/address.ts'
 import { expandWildcards } from '../identity/interfaces.ts'
 import type { Identity } from '../identity/keys.ts'
 import { listenRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
+import type { Refusal } from '../identity/transport-forms.ts'
 import { CommandError, withFrames } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
 import type { Engine } from '../native/engine.ts'
@@ -22,6 +23,7 @@ import { nativeError } from '../native/native-error.ts'
 import type { Swarm } from '../swarm.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Transports } from '../transport/transports.ts'
+import type { ResolvedWebSocketOptions } from '../transport/websocket-options.ts'
 import { type CustomListenerHost, listenBy } from './custom-listener.ts'
 import type { ListenOptions } from './network.ts'
 
@@ -31,7 +33,10 @@ export interface ListenerHost extends Commands<'listen' | 'unlisten'>, CustomLis
   readonly transports: Pick<Transports, 'listening' | 'refusalOf'>
   readonly swarm: Pick<Swarm, 'isStarted'>
   readonly engine: Pick<Engine, 'adoptListener'>
-  readonly options: { readonly identity: Pick<Identity, 'peer'> }
+  readonly options: {
+    readonly identity: Pick<Identity, 'peer'>
+    readonly webSocket: Pick<ResolvedWebSocketOptions, 'certificates'> | undefined
+  }
   /** Notifies notifiees and event listeners of a bound or released address. */
   notifyAddress(event: 'listen' | 'listenClose', address: string): void
   /** Adds a reference that keeps the process alive. */
@@ -178,7 +183,10 @@ export class Listeners {
     const { transports } = this.#host
     const transport = transports.listening(address.text)
     if (typeof transport === 'object') return this.#bindCustom(transport, address.text, reusePort)
-    const refusal = listenRefusal(address) ?? transports.refusalOf(address.text)
+    const refusal =
+      listenRefusal(address) ??
+      transports.refusalOf(address.text) ??
+      this.#withoutCertificate(address)
     if (refusal !== undefined) return refusedAttempt(address, refusal, 'listen')
     try {
       await this.#bind(address.text, reusePort)
@@ -189,6 +197,15 @@ export class Listeners {
       const { code, detail = '' } = err.result
       return attemptOf(address.text, { stage: 'listen', code, detail, elapsedMs: 0 })
     }
+  }
+
+  /** Returns the refusal of an address over TLS if there is no certificate for it. */
+  #withoutCertificate({ place }: ParsedAddress): Refusal | undefined {
+    const { webSocket } = this.#host.options
+    const hasCertificate = (webSocket?.certificates.length ?? 0) > 0
+    return place?.transport === 'ws' && place.isSecure && !hasCertificate
+      ? NO_CERTIFICATE
+      : undefined
   }
 
   async #bind(text: string, reusePort: boolean): Promise<void> {
@@ -290,6 +307,11 @@ export class Listeners {
     for (const address of bound.addresses) this.#host.notifyAddress('listenClose', address)
   }
 }
+
+const NO_CERTIFICATE: Refusal = Object.freeze({
+  reason: 'TLS needs a certificate, and this swarm has none',
+  hint: 'see the option webSocket'
+})
 
 const SWARM_CLOSED = 'the swarm is closed'
 

@@ -108,6 +108,10 @@ const loadNodeTcp = lazyModule<typeof import('../transport/node-tcp.ts')>(
   url,
   '../transport/node-tcp'
 )
+const loadNativeTransports = lazyModule<typeof import('./native-transports.ts')>(
+  url,
+  './native-transports'
+)
 const loadRateLimiter = lazyModule<typeof import('../gate/rate-limiter.ts')>(
   url,
   '../gate/rate-limiter'
@@ -200,7 +204,11 @@ export class NodeHost
   ) {
     this.swarm = swarm
     this.options = options
-    this.transports = new Transports(transportsOf(options), callbacks.onFailure)
+    this.transports = new Transports(
+      transportsOf(options),
+      callbacks.onFailure,
+      options.psk !== undefined
+    )
     this.clock = options.clock
     this.#connections = connections
     this.#excess = new Excess(connections, options.connections.maxPerPeer)
@@ -247,6 +255,8 @@ export class NodeHost
   start(): void {
     const { identity, security, muxers, ioThreads, busyPoll, limits, connections, dns } =
       this.options
+    const { quic, webSocket, psk } = this.options
+    const hasTransports = [quic, webSocket, psk].some((option) => option !== undefined)
     const engines = (muxers ?? []).filter((muxer) => typeof muxer === 'string')
     const nodeOptions = {
       privateKey: identity.privateKeyBytes,
@@ -256,7 +266,8 @@ export class NodeHost
       ...(security === undefined ? {} : { security: [...security] }),
       ...(engines.length === 0 ? {} : { muxers: engines }),
       ...(ioThreads === undefined ? {} : { ioThreads }),
-      ...(busyPoll === undefined ? {} : { busyPollUs: busyPoll })
+      ...(busyPoll === undefined ? {} : { busyPollUs: busyPoll }),
+      ...(hasTransports ? loadNativeTransports().nativeTransports(this.options) : {})
     }
     const node = this.engine.makeNode(nodeOptions, this.gate.native)
     this.#resources = node.resources()

@@ -13,6 +13,7 @@ import {
   someOf
 } from '../base/arguments.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
+import { lazyModule } from '../base/lazy-module.ts'
 import {
   CONNECTION_DEFAULTS,
   type ConnectionConfig,
@@ -49,7 +50,24 @@ import {
 } from '../resource-manager/limits.ts'
 import { aResourceManager } from '../resource-manager/null.ts'
 import { checkForcedPrivacy, checkTransports, resolveTransports } from '../transport/choice.ts'
+import type { PreSharedKey, SwarmKey } from '../transport/pre-shared-key.ts'
+import type { QuicOptions } from '../transport/quic-options.ts'
 import type { Transport } from '../transport/transport.ts'
+import type { ResolvedWebSocketOptions, WebSocketOptions } from '../transport/websocket-options.ts'
+
+const { url } = import.meta
+const loadQuic = lazyModule<typeof import('../transport/quic-options.ts')>(
+  url,
+  '../transport/quic-options'
+)
+const loadWebSocket = lazyModule<typeof import('../transport/websocket-options.ts')>(
+  url,
+  '../transport/websocket-options'
+)
+const loadPsk = lazyModule<typeof import('../transport/pre-shared-key.ts')>(
+  url,
+  '../transport/pre-shared-key'
+)
 
 /** Options of `createSwarm` and `new Swarm`, all optional. */
 export interface SwarmOptions extends ManagerParts {
@@ -94,6 +112,15 @@ export interface SwarmOptions extends ManagerParts {
    * docs/transports.md, and docs/upgrading.md for those of the application.
    */
   transports?: readonly (NativeTransportName | Transport)[]
+  /** Timeouts and windows of QUIC. See docs/transports.md. */
+  quic?: QuicOptions
+  /** Certificates of WebSocket over TLS, and those that are trusted. See docs/transports.md. */
+  webSocket?: WebSocketOptions
+  /**
+   * The key of a private network: 64 hexadecimal digits, the contents of a `swarm.key` file, or the 32 bytes. Only nodes
+   * with the same key connect; the native transports are `tcp`, `ws` and, if it is named, `unix`. See docs/transports.md.
+   */
+  psk?: PreSharedKey
   /** Refuses dials and connections. Defaults to none. See docs/gating.md. */
   gater?: ConnectionGater
   /**
@@ -139,6 +166,8 @@ export interface ResolvedOptions extends Readonly<ManagerParts> {
   readonly addressManager: AddressManagerLike
   /** See {@link SwarmOptions.transports}. */
   readonly transports: readonly (NativeTransportName | Transport)[]
+  /** See {@link SwarmOptions.quic}. */
+  readonly quic: Readonly<Required<QuicOptions>> | undefined
   /** See {@link SwarmOptions.gater}. */
   readonly gater: ConnectionGater | undefined
   /** See {@link SwarmOptions.blackHoleDetection}. */
@@ -161,6 +190,10 @@ export interface ResolvedOptions extends Readonly<ManagerParts> {
 export interface SwarmSettings extends ResolvedOptions {
   /** The log: the logger, the namespaces of `DEBUG`, and the levels in use. */
   readonly log: Log
+  /** See {@link SwarmOptions.webSocket}. */
+  readonly webSocket: ResolvedWebSocketOptions | undefined
+  /** See {@link SwarmOptions.psk}. */
+  readonly psk: SwarmKey | undefined
 }
 
 const IO_THREADS_MAX = 64
@@ -193,6 +226,9 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   retry: checkRetry,
   addressManager: objectWith('filter', 'rank', 'cap'),
   transports: checkTransports,
+  quic: (value, name) => loadQuic().checkQuic(value, name),
+  webSocket: (value, name) => loadWebSocket().checkWebSocket(value, name),
+  psk: (value, name) => loadPsk().checkPsk(value, name),
   gater: aGater,
   connectionPruner: aFunction,
   autoConnector: aFunction,
@@ -217,7 +253,8 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
  */
 export function resolveOptions(options: SwarmOptions): SwarmSettings {
   checkOptions(options, SWARM_CHECKS)
-  checkForcedPrivacy(false)
+  const isPrivate = options.psk !== undefined
+  checkForcedPrivacy(isPrivate)
   const limits = boundConnections(
     resolveLimits(options.limits, machineResources(native.openFilesMax())),
     options.limits,
@@ -244,10 +281,13 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     addressManager: options.addressManager ?? new AddressManager(),
     transports: Object.freeze(
       resolveTransports(options.transports, {
-        isPrivate: false,
+        isPrivate,
         hasOwnMuxer: hasOwnMuxer(options.muxers ?? [])
       })
     ),
+    quic: options.quic && loadQuic().resolveQuic(options.quic),
+    webSocket: options.webSocket && loadWebSocket().resolveWebSocket(options.webSocket),
+    psk: options.psk === undefined ? undefined : new (loadPsk().SwarmKey)(options.psk),
     gater: options.gater,
     connectionPruner: options.connectionPruner,
     autoConnector: options.autoConnector,

@@ -1,0 +1,34 @@
+/** The options of native transports, as the native side takes them. Loaded if there are any. */
+import type { NativeNodeOptions } from '../native/addon.ts'
+import type { SwarmSettings } from './options.ts'
+
+/** Returns those that are set; native defaults apply to the others. */
+export function nativeTransports({
+  quic,
+  webSocket,
+  psk
+}: Pick<SwarmSettings, 'quic' | 'webSocket' | 'psk'>): Pick<
+  NativeNodeOptions,
+  'quic' | 'webSocket' | 'psk'
+> {
+  return {
+    ...(quic && {
+      quic: {
+        idleTimeoutMs: quic.idleTimeout,
+        keepaliveIntervalMs: quic.keepAliveInterval,
+        handshakeTimeoutMs: quic.handshakeTimeout,
+        streamWindowBytes: quic.streamWindow,
+        connectionWindowBytes: quic.connectionWindow,
+        maxStreams: quic.maxStreams
+      }
+    }),
+    ...(webSocket && {
+      webSocket: {
+        certificates: webSocket.certificates.map((each) => ({ cert: each.cert, key: each.key() })),
+        roots: [...webSocket.roots],
+        verify: webSocket.verify
+      }
+    }),
+    ...(psk && { psk: psk.contents() })
+  }
+}
