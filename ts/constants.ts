@@ -220,8 +220,8 @@ export type TransportName =
 /** A transport of this package, by its name in the option `transports`. */
 export type NativeTransportName = Extract<TransportName, 'tcp' | 'quic' | 'ws' | 'unix' | 'memory'>
 
-/** A stage of connection setup: socket connect, security handshake, muxer negotiation. */
-export type DialStage = 'connect' | 'security' | 'muxer'
+/** A stage of connection setup: socket connect, cipher of a private network, security handshake, muxer negotiation. */
+export type DialStage = 'connect' | 'psk' | 'security' | 'muxer'
 
 /** Protocol id of a security protocol. */
 export type SecurityProtocol = '/noise' | '/tls/1.0.0'

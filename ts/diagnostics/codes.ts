@@ -16,6 +16,7 @@ export const DiagnosticCode = {
   recordFailed: 303,
   connectionStalled: 304,
   socketFailed: 305,
+  quicFailed: 306,
   upgradeAbandoned: 401,
   connectionGated: 402
 } as const
@@ -56,6 +57,7 @@ export const NAMESPACES: Readonly<Record<DiagnosticName, LogNamespace>> = {
   recordFailed: 'connection',
   connectionStalled: 'connection',
   socketFailed: 'connection',
+  quicFailed: 'connection',
   upgradeAbandoned: 'upgrade',
   connectionGated: 'listener'
 }

@@ -49,7 +49,12 @@ interface UserRefusal extends NativeDiagnostic {
 /** The option that names the manager, as the cause of a refusal. */
 const USER_OPTION = 'resourceManager'
 
-const STAGES: Readonly<Record<number, DialStage>> = { 1: 'connect', 2: 'security', 3: 'muxer' }
+const STAGES: Readonly<Record<number, DialStage>> = {
+  1: 'connect',
+  2: 'security',
+  3: 'muxer',
+  4: 'psk'
+}
 
 /** Reports the facts of one swarm to its log and to channel subscribers. */
 export class Reports {
@@ -315,6 +320,7 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
   recordFailed: (where, cause) => `connection ${where} ended: ${cause}`,
   connectionStalled: (where, stall) => `connection ${where} ended: ${STALLS[stall] ?? stall}`,
   socketFailed: (where, cause) => `the socket of connection ${where} failed: ${cause}`,
+  quicFailed: (where, cause) => `connection ${where} ended, as QUIC was broken: ${cause}`,
   upgradeAbandoned: (where, cause, { stage }) =>
     `a connection from ${where} left at ${stage}: ${cause}`,
   connectionGated: (where, rule) => `a connection from ${where} was refused: ${rule}`

@@ -218,7 +218,7 @@ function failureOf(
   const reason: unknown = controller.signal.reason
   if (reason instanceof TimeoutError) return customAttempt(address, stage, elapsed, reason)
   if (err instanceof UpgradeError) {
-    const at = err.stage === 'muxer' ? 'muxer' : 'security'
+    const at = err.stage === 'muxer' || err.stage === 'psk' ? err.stage : 'security'
     return customAttempt(address, at, elapsed, err.cause ?? err)
   }
   return customAttempt(address, stage, elapsed, err)

@@ -286,7 +286,7 @@ export class Dialer {
 
   /** Records whether an attempt was answered. */
   #observe({ address, stage, elapsed, cause }: AddressAttempt): void {
-    if (stage === 'security' || stage === 'muxer' || ANSWERS.has(cause.code)) {
+    if (stage === 'psk' || stage === 'security' || stage === 'muxer' || ANSWERS.has(cause.code)) {
       this.#blackHoles.answered(address)
     } else if (stage === 'connect' && SILENCE.has(cause.code)) {
       this.#blackHoles.silent(address, elapsed)
@@ -318,7 +318,12 @@ const NO_ADDRESSES: readonly string[] = Object.freeze([])
 const NO_OPTIONS: DialOptions = Object.freeze({})
 
 /** Stages of an attempt, as opposed to those of its preparation. */
-const ATTEMPTED: ReadonlySet<AddressAttempt['stage']> = new Set(['connect', 'security', 'muxer'])
+const ATTEMPTED: ReadonlySet<AddressAttempt['stage']> = new Set([
+  'connect',
+  'psk',
+  'security',
+  'muxer'
+])
 
 /** Failures to connect that are an answer. */
 const ANSWERS: ReadonlySet<ErrorCode> = new Set(['ERR_CONNECTION_REFUSED', 'ERR_CONNECTION_RESET'])

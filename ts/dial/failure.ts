@@ -103,6 +103,10 @@ const HANDSHAKE_HINTS: Partial<Record<ErrorCode, string>> = {
   ERR_MULTISELECT: 'check the port: no libp2p node answers like this'
 }
 
+/** Hint for a remote whose first bytes are not those of a node with our pre-shared key. */
+const OTHER_NETWORK_HINT =
+  'compare the option psk of both nodes: the remote may be in no private network, or in another'
+
 /** Hints for a remote that has no protocol in common with this node. */
 const UNSUPPORTED_HINTS = {
   security: 'compare the option security of both nodes',
@@ -162,6 +166,7 @@ function hintOf(stage: AddressAttempt['stage'], cause: Libp2pError): string {
     return `a limit of this node: ${cause.option}`
   }
   const hint = HINTS[cause.code] ?? ''
+  if (stage === 'psk') return cause.code === 'ERR_INTERNAL' ? hint : OTHER_NETWORK_HINT
   if (stage !== 'security' && stage !== 'muxer') return hint
   if (cause.code === 'ERR_UNSUPPORTED_PROTOCOL') return UNSUPPORTED_HINTS[stage]
   return HANDSHAKE_HINTS[cause.code] ?? hint

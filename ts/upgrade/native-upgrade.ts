@@ -113,5 +113,5 @@ export class NativeUpgrade implements UpgradeUnderWay {
 
 /** The other stages of the native side are those of dials. */
 function stageOf(name: string | undefined): DuplexStage {
-  return name === 'muxer' ? 'muxer' : 'security'
+  return name === 'muxer' || name === 'psk' ? name : 'security'
 }

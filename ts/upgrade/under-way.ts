@@ -20,7 +20,7 @@ export interface UpgradeParameters {
 }
 
 /** A stage at which an upgrade of a duplex can fail. */
-export type DuplexStage = Exclude<UpgradeStage, 'psk'>
+export type DuplexStage = UpgradeStage
 
 /** Takes the outcome of an upgrade: one call, which has no effect once the upgrade was abandoned. */
 export interface UpgradeOutcome {

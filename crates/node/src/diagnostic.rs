@@ -52,7 +52,10 @@ fn details(fact: &Fact) -> [u32; 3] {
     match fact {
         Fact::AcceptFailed { error, failures } => [system_number(*error), *failures, 0],
         Fact::SocketFailed { error } => [system_number(*error), 0, 0],
-        Fact::Internal | Fact::ConnectionStalled(_) | Fact::ConnectionGated(_) => [0; 3],
+        Fact::Internal
+        | Fact::ConnectionStalled(_)
+        | Fact::ConnectionGated(_)
+        | Fact::QuicFailed(_) => [0; 3],
         Fact::ConnectionRefused(refusal)
         | Fact::MemoryShed(refusal)
         | Fact::ReadPaused(refusal)

@@ -7,8 +7,8 @@ use std::io::ErrorKind;
 
 use ferroswarm_runtime::HandshakeError;
 use ferroswarm_runtime::{
-    AddressError, CallError, CommandError, ConnectError, ConnectionFault, ResolveError,
-    SessionError, StoreError, StreamFault,
+    AddressError, CallError, CloseReason, CommandError, ConnectError, ConnectionFault,
+    ResolveError, SessionError, StoreError, StreamFault,
 };
 
 macro_rules! codes {
@@ -181,6 +181,8 @@ impl From<&ConnectError> for ErrorCode {
             ConnectError::Refused(_) => Self::ERR_RESOURCE_LIMIT_EXCEEDED,
             ConnectError::Gated(_) => Self::ERR_DIAL_DENIED,
             ConnectError::Ended => Self::ERR_CONNECTION_ENDED,
+            ConnectError::Quic(CloseReason::Refused) => Self::ERR_CONNECTION_REFUSED,
+            ConnectError::Quic(_) => Self::ERR_UPGRADE,
             ConnectError::Unsupported => Self::ERR_UNSUPPORTED_PROTOCOL,
             ConnectError::Negotiation(_) | ConnectError::Foreign(_) => Self::ERR_MULTISELECT,
             ConnectError::Handshake(error) => (&**error).into(),

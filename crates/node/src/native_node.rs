@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ferroswarm_runtime::{
     Attempt, AttemptUnderWay, AttemptsSoFar, CommandError, ConnectError, DialRequest, Direction,
-    DuplexRequest, Handler, Multiaddr, Node, OpenedScope, Others, Outcome, PeerId, PlannedAttempt,
-    ProtocolTable, RecordKind, Role, Security, Stack, Stage, causes,
+    DuplexRequest, Handler, Multiaddr, Muxer, Node, OpenedScope, Others, Outcome, PeerId,
+    PlannedAttempt, ProtocolTable, RecordKind, Role, Security, Stack, Stage, causes,
 };
 use napi::bindgen_prelude::{Either, Uint8Array};
 use napi_derive::napi;
@@ -362,8 +362,8 @@ impl NativeNode {
             Either::A(facts.local_address.to_string()),
             Either::B(direction),
             Either::A(facts.security.map_or("", Security::protocol_id).to_owned()),
-            Either::A(facts.muxer.protocol_id().to_owned()),
-            Either::A(facts.muxer.name().to_owned()),
+            Either::A(facts.muxer.map_or("", Muxer::protocol_id).to_owned()),
+            Either::A(facts.muxer.map_or("", Muxer::name).to_owned()),
             Either::B(facts.early_muxer.into()),
             Either::B(in_microseconds(facts.stages.connect)),
             Either::B(in_microseconds(facts.stages.security)),

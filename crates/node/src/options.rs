@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferroswarm_runtime::{
-    DnsOptions, Gate, Identity, Keypair, Limits, Muxer, PreSharedKey, ResourceOptions, Security,
+    DnsOptions, Gate, Identity, Keypair, Limits, Muxer, PreSharedKey, QuicConfig, ResourceOptions,
+    Security,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -62,6 +63,25 @@ pub struct NodeOptions {
     pub resources: Option<ResourceConfig>,
     /// Lookups of names.
     pub dns: Option<NodeDns>,
+    /// QUIC connections.
+    pub quic: Option<NodeQuic>,
+}
+
+/// Options of QUIC connections.
+#[napi(object, object_to_js = false)]
+pub struct NodeQuic {
+    /// Silence after which a connection ends.
+    pub idle_timeout_ms: f64,
+    /// Silence after which the remote is probed.
+    pub keepalive_interval_ms: f64,
+    /// Time for a handshake.
+    pub handshake_timeout_ms: f64,
+    /// Bytes that the remote may send on one stream ahead of the application.
+    pub stream_window_bytes: f64,
+    /// The same on all streams of a connection, at most.
+    pub connection_window_bytes: f64,
+    /// Streams that the remote may have open at a time.
+    pub max_streams: f64,
 }
 
 /// Options of lookups; timeout and attempts default to the system's.
@@ -179,6 +199,24 @@ impl NodeOptions {
             dns: options
                 .dns
                 .map_or_else(|| Ok(DnsOptions::default()), TryFrom::try_from)?,
+            quic: options
+                .quic
+                .map_or_else(|| Ok(QuicConfig::default()), TryFrom::try_from)?,
+        })
+    }
+}
+
+impl TryFrom<NodeQuic> for QuicConfig {
+    type Error = Failure;
+
+    fn try_from(options: NodeQuic) -> Result<Self, Failure> {
+        Ok(Self {
+            idle_timeout: milliseconds(options.idle_timeout_ms)?,
+            keep_alive_interval: milliseconds(options.keepalive_interval_ms)?,
+            handshake_timeout: milliseconds(options.handshake_timeout_ms)?,
+            stream_window: whole(options.stream_window_bytes)?,
+            connection_window_max: whole(options.connection_window_bytes)?,
+            streams_max: whole(options.max_streams)?,
         })
     }
 }

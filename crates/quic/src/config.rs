@@ -18,6 +18,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// Silence after which the remote is probed.
     pub keep_alive_interval: Duration,
+    /// Time for a handshake.
+    pub handshake_timeout: Duration,
     /// Bytes that the remote may send on one stream ahead of the application.
     pub stream_window: u32,
     /// Bytes that the remote may send on all streams ahead of the application: the window grows up
@@ -40,6 +42,7 @@ impl Default for Config {
         Self {
             idle_timeout: Duration::from_secs(30),
             keep_alive_interval: Duration::from_secs(15),
+            handshake_timeout: Duration::from_secs(10),
             stream_window: 10 << 20,
             connection_window_max: 15 << 20,
             streams_max: 256,

@@ -42,7 +42,7 @@ pub use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
 pub use ferroswarm_proto::muxer::{OpenError, Role as MuxerRole, StreamKey};
 pub use ferroswarm_proto::resource;
 pub use ferroswarm_proto::stream::State;
-pub use ferroswarm_quic::Config as QuicConfig;
+pub use ferroswarm_quic::{CloseReason, Config as QuicConfig};
 pub use ferroswarm_secure::{
     HandshakeError, Identity, KeyType, Keypair, PeerId, PublicKey, Role, Security,
 };

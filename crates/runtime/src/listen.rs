@@ -224,8 +224,8 @@ async fn accept(
     seat: Seat,
 ) -> Result<(), (Stage, ConnectError)> {
     let deadline = tokio::time::Instant::now() + shared.limits.inbound_upgrade_timeout;
-    let raw = open(arrival, shared, deadline).await?;
     let stage = Mutex::new(Stage::Connect);
+    let raw = open(arrival, shared, deadline, &stage).await?;
     let hooks = Asker {
         questions: shared.gate.questions(),
         hub: &shared.hub,
@@ -299,11 +299,12 @@ async fn open(
     arrival: Arrival,
     shared: &Shared,
     deadline: tokio::time::Instant,
+    stage: &Mutex<Stage>,
 ) -> Result<RawConnection, (Stage, ConnectError)> {
-    tokio::time::timeout_at(deadline, arrival.open(&shared.transports))
+    tokio::time::timeout_at(deadline, arrival.open(&shared.transports, stage))
         .await
         .unwrap_or(Err(ConnectError::Timeout))
-        .map_err(|error| (Stage::Connect, error))
+        .map_err(|error| (*stage.lock(), error))
 }
 
 /// Returns the outcome of the command of an upgrade that failed.

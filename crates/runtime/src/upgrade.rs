@@ -133,7 +133,9 @@ async fn admit_session(
     (purpose.admit)(session.peer).map_err(ConnectError::Refused)?;
     *purpose.stage.lock() = Stage::Muxer;
     if let Some(hooks) = purpose.hooks {
-        hooks.upgraded(session.peer, None, None).await?;
+        hooks
+            .upgraded(session.peer, Some(Security::Tls), None)
+            .await?;
     }
     let (state, route) = session.take().ok_or(ConnectError::Internal)?;
     Ok(Upgraded {
@@ -143,7 +145,7 @@ async fn admit_session(
         },
         peer: session.peer,
         key: session.key.clone(),
-        security: None,
+        security: Some(Security::Tls),
         early_muxer: false,
         security_time: Duration::ZERO,
         muxer_time: Duration::ZERO,

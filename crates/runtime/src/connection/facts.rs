@@ -47,8 +47,8 @@ pub struct Facts {
     pub remote_address: Multiaddr,
     /// Local address.
     pub local_address: Multiaddr,
-    /// Security protocol; `None` for QUIC, which is secure itself, and for a muxer alone, whose
-    /// remote has no identity: the other facts of it are the node's own.
+    /// Security protocol; `None` for a muxer alone, whose remote has no identity: the other facts
+    /// of it are the node's own.
     pub security: Option<Security>,
     /// Stream muxer; `None` for QUIC, which has streams of its own.
     pub muxer: Option<Muxer>,

@@ -15,7 +15,7 @@ use crate::node::{Origin, Shared};
 use crate::resources::ConnectionScope;
 use crate::sync::Arc;
 use crate::threads::Seat;
-use crate::transport::{Dialling, RawConnection};
+use crate::transport::{Dialling, Endpoint, RawConnection};
 use crate::upgrade::{Purpose, Upgraded, farewell, upgrade};
 
 use race::{Bounds, Race};
@@ -54,6 +54,14 @@ pub struct PlannedAttempt {
     /// Time from its connection during which no other attempt of this dial starts, as it may be about to
     /// win.
     pub hold: Duration,
+}
+
+impl PlannedAttempt {
+    /// Returns whether it takes a file descriptor, and so a place among the attempts of the node.
+    fn takes_descriptor(&self) -> bool {
+        // What cannot be parsed fails without one.
+        Endpoint::parse(&self.address).is_ok_and(|endpoint| endpoint.descriptors() > 0)
+    }
 }
 
 /// An attempt that succeeded.
@@ -173,6 +181,7 @@ async fn connect(
     let dialling = Dialling {
         identity,
         peer: attempt.peer,
+        stage: &progress.stage,
     };
     let raw = endpoint.dial(&shared.transports, &dialling).await?;
     let connect_time = started.elapsed();

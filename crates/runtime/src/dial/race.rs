@@ -163,6 +163,7 @@ where
         }
         let of_peer = self.bounds.of_peer.clone();
         let of_node = self.bounds.of_node.cloned();
+        let of_node = of_node.filter(|_| self.plan[index].takes_descriptor());
         let (attempts, started) = (Arc::clone(self.attempts), Arc::clone(&progress));
         let attempt = self.running.spawn(async move {
             let _permits = (permit(of_peer).await, permit(of_node).await);

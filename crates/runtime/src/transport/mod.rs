@@ -14,9 +14,9 @@ use multiaddr::{Multiaddr, Protocol};
 
 use ferroswarm_secure::{Identity, PeerId};
 
-use crate::command::{AddressError, ConnectError};
+use crate::command::{AddressError, ConnectError, Stage};
 use crate::pipe::BytePipe;
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 
 pub(crate) use self::protected::protect;
 pub(crate) use self::quic::{Authenticated, Endpoints};
@@ -42,6 +42,8 @@ pub(crate) struct Dialling<'a> {
     pub(crate) identity: &'a Identity,
     /// Expected peer; any if `None`.
     pub(crate) peer: Option<PeerId>,
+    /// Current stage, for a caller that may abandon the dial at any time.
+    pub(crate) stage: &'a Mutex<Stage>,
 }
 
 /// A parsed address: an endpoint of one transport.
@@ -233,10 +235,11 @@ impl Arrival {
     pub(crate) async fn open(
         self,
         _transports: &Transports,
+        stage: &Mutex<Stage>,
     ) -> Result<RawConnection, ConnectError> {
         match self {
             Self::Tcp(arrival) => Ok(arrival.register()?),
-            Self::Quic(arrival) => arrival.open().await,
+            Self::Quic(arrival) => arrival.open(stage).await,
             #[cfg(unix)]
             Self::Unix(arrival) => Ok(arrival.register()?),
             Self::Memory(arrival) => Ok(arrival.open()),

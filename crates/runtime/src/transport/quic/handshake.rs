@@ -14,7 +14,7 @@ use tokio::time::sleep_until;
 
 use super::endpoint::EndpointRoute;
 use super::multiaddr;
-use crate::command::ConnectError;
+use crate::command::{ConnectError, Stage};
 use crate::socket::Route;
 use crate::sync::{Arc, Mutex};
 use crate::transport::{Carrier, RawConnection};
@@ -36,16 +36,25 @@ impl Authenticated {
     }
 }
 
-/// Completes the handshake of a connection. The caller bounds the time; dropping the future closes
-/// the connection.
+/// What is known of a remote before the handshake.
+pub(super) struct Remote<'a> {
+    /// Knows why we have refused it, if we have dialled.
+    pub(super) dialer: Option<&'a QuicDialer>,
+    /// Becomes [`Stage::Security`] when it has answered.
+    pub(super) stage: &'a Mutex<Stage>,
+    /// Time for the handshake.
+    pub(super) timeout: Duration,
+}
+
+/// Completes the handshake of a connection. Dropping the future closes the connection.
 ///
 /// # Errors
-/// The remote was refused, refuses us, or is none of libp2p.
+/// The remote was refused, refuses us, is none of libp2p, or too slow.
 pub(super) async fn complete(
     session: Session,
     route: Arc<EndpointRoute>,
     epoch: Instant,
-    dialer: Option<&QuicDialer>,
+    remote: &Remote<'_>,
 ) -> Result<RawConnection, ConnectError> {
     let mut handshake = Handshake {
         session: Some(session),
@@ -57,7 +66,7 @@ pub(super) async fn complete(
     let mut sleep = pin!(sleep_until(epoch.into()));
     let over = poll_fn(|cx| {
         loop {
-            match handshake.advance(cx) {
+            match handshake.advance(cx, remote.stage) {
                 Step::Over(result) => return Poll::Ready(result),
                 Step::Until(None) => return Poll::Pending,
                 Step::Until(Some(deadline)) => {
@@ -69,10 +78,12 @@ pub(super) async fn complete(
             }
         }
     });
-    let (peer, key, remote, local) = match over.await {
+    let over = tokio::time::timeout(remote.timeout, over).await;
+    let established = over.unwrap_or(Err(ConnectError::Timeout));
+    let (peer, key, address, local) = match established {
         Ok(established) => established,
         Err(error) => {
-            let refusal = dialer.and_then(QuicDialer::refusal);
+            let refusal = remote.dialer.and_then(QuicDialer::refusal);
             return Err(refusal.map_or(error, |refusal| ConnectError::Handshake(Arc::new(refusal))));
         }
     };
@@ -83,7 +94,7 @@ pub(super) async fn complete(
             handshake: Mutex::new(Some(handshake)),
         })),
         local: multiaddr(local),
-        remote: multiaddr(remote),
+        remote: multiaddr(address),
     })
 }
 
@@ -107,7 +118,7 @@ enum Step {
 }
 
 impl Handshake {
-    fn advance(&mut self, cx: &mut Context<'_>) -> Step {
+    fn advance(&mut self, cx: &mut Context<'_>, stage: &Mutex<Stage>) -> Step {
         let Some(session) = &mut self.session else {
             return Step::Over(Err(ConnectError::Internal));
         };
@@ -122,6 +133,9 @@ impl Handshake {
             }
             transmit(session, &self.route, &mut self.datagrams, now);
             session.poll_lost();
+            if session.is_answered() {
+                *stage.lock() = Stage::Security;
+            }
             if let Some(reason) = session.ended() {
                 return Step::Over(Err(error_of(reason)));
             }

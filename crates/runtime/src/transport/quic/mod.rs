@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Weak;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ferroswarm_quic::{Config, Incoming, Settings, Target};
 use ferroswarm_secure::{Identity, TlsCredentialsError};
@@ -15,11 +15,11 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::host::{self, Host};
 use super::{Dialling, RawConnection};
-use crate::command::{AddressError, ConnectError};
+use crate::command::{AddressError, ConnectError, Stage};
 use crate::sync::{Arc, Mutex};
 
 use self::endpoint::Endpoint;
-use self::handshake::complete;
+use self::handshake::{Remote, complete};
 
 pub(crate) use self::handshake::Authenticated;
 
@@ -51,6 +51,7 @@ pub(crate) struct Endpoints {
     settings: Settings,
     /// Origin of the clock of connections.
     epoch: Instant,
+    handshake_timeout: Duration,
     /// Those that a dial may use: of listeners, and the ones that dials have bound.
     known: Mutex<Vec<(SocketAddr, Weak<Endpoint>)>>,
 }
@@ -68,6 +69,7 @@ impl Endpoints {
         Ok(Self {
             settings: Settings::new(config, identity)?,
             epoch,
+            handshake_timeout: config.handshake_timeout,
             known: Mutex::default(),
         })
     }
@@ -103,7 +105,12 @@ impl Endpoints {
             peer: dialling.peer,
         };
         let (session, route, dialer) = endpoint.connect(&target, &self.settings, self.epoch)?;
-        complete(session, route, self.epoch, Some(&dialer)).await
+        let remote = Remote {
+            dialer: Some(&dialer),
+            stage: dialling.stage,
+            timeout: self.handshake_timeout,
+        };
+        complete(session, route, self.epoch, &remote).await
     }
 
     /// Returns an endpoint that reaches a host: one that listens on its network, else one that was
@@ -208,15 +215,26 @@ impl Arrival {
     }
 
     /// Completes the handshake.
-    pub(super) async fn open(mut self) -> Result<RawConnection, ConnectError> {
+    pub(super) async fn open(
+        mut self,
+        stage: &Mutex<Stage>,
+    ) -> Result<RawConnection, ConnectError> {
         let Some(incoming) = self.incoming.take() else {
             return Err(ConnectError::Internal);
         };
         let Endpoints {
-            settings, epoch, ..
+            settings,
+            epoch,
+            handshake_timeout,
+            ..
         } = &*self.endpoints;
         let (session, route) = self.endpoint.open(incoming, settings, *epoch)?;
-        complete(session, route, *epoch, None).await
+        let remote = Remote {
+            dialer: None,
+            stage,
+            timeout: *handshake_timeout,
+        };
+        complete(session, route, *epoch, &remote).await
     }
 }
 
