@@ -25,6 +25,10 @@ mod tests;
 /// the stream's window, where the remote has to stop at its end.
 const UNREAD_MAX: usize = 4 << 20;
 
+/// Bytes that the kernel cuts into datagrams: the longest IP packet, without its headers. It refuses
+/// more, which would be lost.
+const SEGMENTED_BYTES_MAX: usize = 65_535 - 40 - 8;
+
 /// Code of libp2p for one that does not fit 32 bits.
 const CODE_OUT_OF_RANGE: u32 = 0x1009;
 
@@ -246,13 +250,16 @@ impl Session {
         self.connection.handle_timeout(self.epoch + now);
     }
 
-    /// Appends the next datagrams to `out`, at most `max` of them.
+    /// Appends the next datagrams to `out`, at most `max` of them, and no more bytes than one system
+    /// call sends.
     pub fn poll_transmit(
         &mut self,
         now: Duration,
         max: usize,
         out: &mut Vec<u8>,
     ) -> Option<Transmit> {
+        let fitting = SEGMENTED_BYTES_MAX / usize::from(self.connection.current_mtu());
+        let max = max.min(fitting).max(1);
         self.connection.poll_transmit(self.epoch + now, max, out)
     }
 
