@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { getCACertificates, setDefaultCACertificates } from 'node:tls'
+import tls from 'node:tls'
 import { echo } from '@libp2p/echo'
 import { identify } from '@libp2p/identify'
 import { ping } from '@libp2p/ping'
@@ -28,15 +28,14 @@ const STACKS = {
  * if it is a server.
  */
 export async function createNode(options, addr) {
-  const { noise, tls, yamux } = components
   const { encrypter } = stackOf(options)
   return await createLibp2p({
     addresses: { listen: options.mode === 'server' ? [addr.toString()] : [] },
     transports: [await createTransport(options, addr)],
     ...(await privateNetwork(options)),
-    connectionEncrypters: [{ noise, tls }[encrypter]()],
+    connectionEncrypters: [components[encrypter]()],
     streamMuxers: [
-      yamux({
+      components.yamux({
         maxInboundStreams: UNLIMITED,
         maxOutboundStreams: UNLIMITED,
         maxEarlyStreams: UNLIMITED
@@ -68,6 +67,12 @@ export async function createNode(options, addr) {
   })
 }
 
+/** Trusts the roots of a file in the whole process, as a dial over WebSocket takes none. */
+export async function trustRoots(path) {
+  const roots = await readFile(path, 'utf8')
+  tls.setDefaultCACertificates([...tls.getCACertificates(), roots])
+}
+
 /** Returns the address of `--listen`: a multiaddr, or `host:port` for the transport of the stack. */
 export function listenMultiaddr(options) {
   const { listen } = options
@@ -96,11 +101,8 @@ async function createTransport(options, addr) {
   })
 }
 
-/** Resolves to the options of WebSockets with a certificate. Roots are those of the process: a dial takes none. */
-async function secureServer({ cert, key, ca }) {
-  if (ca !== undefined) {
-    setDefaultCACertificates([...getCACertificates(), await readFile(ca, 'utf8')])
-  }
+/** Resolves to the options of WebSockets with a certificate, if there is one. */
+async function secureServer({ cert, key }) {
   if (cert === undefined) return {}
   return { https: { cert: await readFile(cert), key: await readFile(key) } }
 }

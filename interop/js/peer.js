@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util'
 import { printLine, serveCommands } from './measure.js'
-import { createNode, listenMultiaddr } from './node.js'
+import { createNode, listenMultiaddr, trustRoots } from './node.js'
 import { dial, serve } from './server.js'
 import { runWorkload } from './workloads.js'
 
@@ -42,6 +42,7 @@ const options = {
 }
 
 try {
+  if (options.ca !== undefined) await trustRoots(options.ca)
   switch (options.mode) {
     case 'server':
       await runServer()
