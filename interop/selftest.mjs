@@ -37,8 +37,16 @@ const TCP_LACKS = [
 
 /** The settings of each peer, the workloads it lacks, and the prefix of its agent version. */
 const PEERS = {
-  ours: { settings: STACKS, lacks: ['rounds'], agent: 'ferroswarm/' },
-  native: { settings: STACKS, lacks: ['lp', 'rounds', ...CORRECTNESS], agent: 'ferroswarm/' },
+  ours: {
+    settings: [...STACKS, 'quic', 'ws-noise-yamux', 'ws-tls-yamux'],
+    lacks: ['rounds'],
+    agent: 'ferroswarm/'
+  },
+  native: {
+    settings: [...STACKS, 'quic'],
+    lacks: ['lp', 'rounds', ...CORRECTNESS],
+    agent: 'ferroswarm/'
+  },
   go: { settings: EVERY, lacks: ['lp', 'rounds'], agent: 'go-libp2p/' },
   rust: { settings: EVERY, lacks: ['lp', 'rounds'], agent: 'rust-libp2p/' },
   js: { settings: EVERY, lacks: [], agent: 'js-libp2p/' },

@@ -16,7 +16,10 @@ interface Timed extends Pair {
 function overTime(title: string, body: (t: ExecutionContext, pair: Timed) => Promise<void>): void {
   overStacks(title, async (t, stack: Stack) => {
     const clock = new FakeClock()
-    const pair = await createPair(t, { both: { ...stack.options, clock } })
+    const pair = await createPair(t, {
+      both: { ...stack.options, clock },
+      listen: stack.listen
+    })
     await body(t, { ...pair, clock })
   })
 }

@@ -60,7 +60,7 @@ async function openLink(
     else next(got)
     return got.then(() => stream.close())
   })
-  await listener.listen('/ip4/127.0.0.1/tcp/0')
+  await listener.listen(stack.listen)
   let address = String(listener.getListenAddrs()[0])
   if (delayMs !== undefined) {
     const port = Number(address.split('/').at(-1))

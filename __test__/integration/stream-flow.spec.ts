@@ -75,7 +75,7 @@ for (const [connections, streams, messages, bytes] of [
 overStacks(
   'more than four gigabytes go through one stream',
   async (t, stack) => {
-    const pair = await createPair(t, { both: stack.options })
+    const pair = await createPair(t, { both: stack.options, listen: stack.listen })
     const block = pattern(MIB)
     const total = 4 * 1024 + 16
     const { near, far } = await pair.openStreams()

@@ -31,7 +31,7 @@ overStacks('five peers echo, each on a stream of its own', async (t, stack) => {
   const answers = Array.from({ length: 5 }, async (_, index) => {
     const node = await createNode(t, stack.options)
     node.handle(ECHO, echo)
-    await node.listen('/ip4/127.0.0.1/tcp/0')
+    await node.listen(stack.listen)
     const connection = await caller.dialPeer(node.peerId, { addresses: node.getListenAddrs() })
     const stream = await connection.newStream(ECHO)
     await stream.write(pattern(10_000, index))
@@ -51,7 +51,7 @@ overStacks(
       createNode(t, stack.options)
     ])
     node.handle(ECHO, echo)
-    await node.listen('/ip4/127.0.0.1/tcp/0')
+    await node.listen(stack.listen)
     await t.throwsAsync(caller.newStream(node.peerId, ECHO), { instanceOf: NoRemoteAddrsError })
     await caller.peerstore.addAddrs(node.peerId, node.getListenAddrs(), ADDRESS_TTL_TEMPORARY)
     await t.throwsAsync(caller.newStream(node.peerId, ECHO, { noDial: true }), {
@@ -222,7 +222,7 @@ overPairs('a stream that is being opened when its connection ends is refused', a
 
 // go 163, S15
 overStacks('a dial of the wrong peer fails with UnexpectedPeerError', async (t, stack) => {
-  const pair = await createPair(t, { both: stack.options })
+  const pair = await createPair(t, { both: stack.options, listen: stack.listen })
   const other = await createNode(t, stack.options)
   const addresses = pair.listener.getListenAddrs()
   const err = await t.throwsAsync(pair.dialer.dialPeer(other.peerId, { addresses }))

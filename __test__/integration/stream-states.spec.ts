@@ -134,7 +134,7 @@ for (const [state, row] of Object.entries(TABLE)) {
     for (const [operation, outcome] of Object.entries(row)) {
       // A separate connection for a state that ends it.
       const over = state.includes('connection')
-        ? await createPair(t, { both: stack.options })
+        ? await createPair(t, { both: stack.options, listen: stack.listen })
         : pair
       const stream = await INTO[state]?.(over)
       if (stream === undefined) throw new Error(`no way into ${state}`)
@@ -208,7 +208,7 @@ overPairs('a stream is operational while a half of it is open', async (t, pair) 
 
 // N14
 overStacks('a new stream is open once its protocol is agreed, on both sides', async (t, stack) => {
-  const pair = await createPair(t, { both: stack.options })
+  const pair = await createPair(t, { both: stack.options, listen: stack.listen })
   const seen: StreamState[] = []
   pair.listener.handle('/agreed', (stream) => {
     seen.push(stream.state)

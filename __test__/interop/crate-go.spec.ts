@@ -4,5 +4,5 @@ import { interop } from '../support/interop.ts'
 
 await interop(
   { name: 'go', agent: 'go-libp2p/0.51.0', codeSent: 0, codeSeen: RESET_CODE },
-  'yamux-crate'
+  { muxer: 'yamux-crate' }
 )

@@ -3,5 +3,5 @@ import { interop } from '../support/interop.ts'
 
 await interop(
   { name: 'rust', agent: 'rust-libp2p/0.57.1', codeSent: 0, codeSeen: null },
-  'yamux-crate'
+  { muxer: 'yamux-crate' }
 )

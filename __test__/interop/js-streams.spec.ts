@@ -50,7 +50,7 @@ if ('missing' in found) {
 }
 
 function declareOutbound(command: readonly string[], security: Security): void {
-  const serverAddr = declareServer('js', command, security)
+  const serverAddr = declareServer('js', command, STACKS[security])
   for (const [name, handler] of Object.entries(HANDLERS)) {
     for (const identify of [true, false]) {
       const title = `a handler of ${name} answers ${ROUNDS} streams that are written, ended and read`

@@ -1,27 +1,18 @@
-/**
- * The cases of `interop/<peer>.spec.ts`, which every foreign peer runs in both directions and over both security
- * protocols.
- */
+/** The cases of `interop/<peer>.spec.ts`, which every foreign peer runs in both directions and over several stacks. */
 import { createHash } from 'node:crypto'
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import test, { type ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
-import type { MuxerName, SecurityProtocol } from '../../ts/constants.ts'
+import type { MuxerName, MuxerProtocol, SecurityProtocol } from '../../ts/constants.ts'
 import { StreamEOFError, StreamResetError } from '../../ts/errors.ts'
 import { agentVersion, identify } from '../../ts/protocols/identify.ts'
 import { ping } from '../../ts/protocols/ping.ts'
+import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { CONTRACT, requestOf, serveContract } from './contract.ts'
 import { createNode, pattern } from './pair.ts'
-import {
-  declareMissing,
-  declareServer,
-  findPeer,
-  runClient,
-  type Security,
-  STACKS
-} from './peer-program.ts'
+import { declareMissing, declareServer, findPeer, runClient, type Stack } from './peer-program.ts'
 
 /** A foreign peer, and the behaviour in which implementations differ. */
 export interface ForeignPeer {
@@ -34,9 +25,40 @@ export interface ForeignPeer {
   readonly codeSeen: number | null
 }
 
-const SECURITY_PROTOCOLS: Record<Security, SecurityProtocol> = {
-  noise: '/noise',
-  tls: '/tls/1.0.0'
+/** A stack as ours has it. */
+interface Ours {
+  readonly options: SwarmOptions
+  /** Where our swarm listens over it. */
+  readonly listen: string
+  readonly security: SecurityProtocol
+  readonly muxer: MuxerProtocol | ''
+}
+
+const NOISE = {
+  options: { security: ['noise'] },
+  security: '/noise',
+  muxer: '/yamux/1.0.0'
+} as const
+const TLS = {
+  options: { security: ['tls'] },
+  security: '/tls/1.0.0',
+  muxer: '/yamux/1.0.0'
+} as const
+const TCP = '/ip4/127.0.0.1/tcp/0'
+
+const OURS: Record<Stack, Ours> = {
+  'tcp-noise-yamux': { ...NOISE, listen: TCP },
+  'tcp-tls-yamux': { ...TLS, listen: TCP },
+  quic: { options: {}, listen: '/ip4/127.0.0.1/udp/0/quic-v1', security: '/tls/1.0.0', muxer: '' },
+  'ws-noise-yamux': { ...NOISE, listen: `${TCP}/ws` },
+  'ws-tls-yamux': { ...TLS, listen: `${TCP}/ws` }
+}
+
+/** What differs from a run over TCP. */
+export interface InteropOptions {
+  readonly stacks?: readonly Stack[]
+  /** Our engine. */
+  readonly muxer?: MuxerName
 }
 
 const PINGS = 5
@@ -49,39 +71,41 @@ const REQUESTS_AT_ONCE = 100
 /** Enough to reuse each of the 100 slots several times. */
 const REQUESTS = 400
 
-/**
- * Declares every case, or one that reports a missing peer and fails where CI is set. `muxer` is our engine.
- */
-export async function interop(peer: ForeignPeer, muxer: MuxerName = 'yamux'): Promise<void> {
+/** Declares every case, or one that reports a missing peer and fails where CI is set. */
+export async function interop(
+  peer: ForeignPeer,
+  { stacks = ['tcp-noise-yamux', 'tcp-tls-yamux'], muxer = 'yamux' }: InteropOptions = {}
+): Promise<void> {
   const found = await findPeer(peer.name)
   if ('missing' in found) {
     declareMissing(peer.name, found.missing)
     return
   }
-  for (const security of ['noise', 'tls'] as const) {
-    declareOutbound({ peer, security, muxer, command: found.command })
-    declareInbound({ peer, security, muxer, command: found.command })
+  for (const stack of stacks) {
+    declareOutbound({ peer, stack, muxer, command: found.command })
+    declareInbound({ peer, stack, muxer, command: found.command })
   }
 }
 
 interface Setting {
   readonly peer: ForeignPeer
-  readonly security: Security
+  readonly stack: Stack
   readonly muxer: MuxerName
   readonly command: readonly string[]
 }
 
 /** Declares the cases in which our swarm dials their server. */
-function declareOutbound({ peer, security, muxer, command }: Setting): void {
-  const serverAddr = declareServer(peer.name, command, security)
+function declareOutbound({ peer, stack, muxer, command }: Setting): void {
+  const ours = OURS[stack]
+  const serverAddr = declareServer(peer.name, command, stack)
   for (const [title, body] of Object.entries(OUTBOUND)) {
-    declare(`${peer.name} server over ${security}: ${title}`, async (t) => {
+    declare(`${peer.name} server over ${stack}: ${title}`, async (t) => {
       const addr = serverAddr()
-      const swarm = await createNode(t, { security: [security], muxers: [muxer], services: {} })
+      const swarm = await createNode(t, { ...ours.options, muxers: [muxer], services: {} })
       const connection = await swarm.dialAddr(addr)
       t.is(`${connection.remoteAddr}/p2p/${connection.remotePeer}`, addr)
-      t.is(connection.state.security, SECURITY_PROTOCOLS[security])
-      t.is(connection.state.muxer, '/yamux/1.0.0')
+      t.is(connection.state.security, ours.security)
+      t.is(connection.state.muxer, ours.muxer)
       await body(t, connection, peer)
       t.false(connection.isClosed)
     })
@@ -89,19 +113,20 @@ function declareOutbound({ peer, security, muxer, command }: Setting): void {
 }
 
 /** Declares the cases in which their client dials our swarm. */
-function declareInbound({ peer, security, muxer, command }: Setting): void {
+function declareInbound({ peer, stack, muxer, command }: Setting): void {
+  const ours = OURS[stack]
   for (const [title, { check, ...flags }] of Object.entries(INBOUND)) {
-    declare(`${peer.name} client over ${security}: ${title}`, async (t) => {
-      const swarm = await createNode(t, { security: [security], muxers: [muxer], services: {} })
+    declare(`${peer.name} client over ${stack}: ${title}`, async (t) => {
+      const swarm = await createNode(t, { ...ours.options, muxers: [muxer], services: {} })
       serveContract(swarm)
-      await swarm.listen('/ip4/127.0.0.1/tcp/0')
+      await swarm.listen(ours.listen)
       const connected = new Promise<Connection>((resolve) => {
         swarm.addEventListener('connected', ({ detail }) => resolve(detail), { once: true })
       })
       const addr = `${swarm.getListenAddrs()[0]}/p2p/${swarm.peerId}`
-      const line = await runClient(t, command, { stack: STACKS[security], addr, ...flags })
+      const line = await runClient(t, command, { stack, addr, ...flags })
       const connection = await connected
-      t.is(connection.state.security, SECURITY_PROTOCOLS[security])
+      t.is(connection.state.security, ours.security)
       check(t, line, { swarm, connection, peer })
     })
   }

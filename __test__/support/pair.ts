@@ -66,13 +66,19 @@ export async function listening(t: ExecutionContext, port = 0): Promise<Swarm> {
 /** Creates a listening swarm and one that is connected to it. */
 export async function createPair(
   t: ExecutionContext,
-  options: { dialer?: SwarmOptions; listener?: SwarmOptions; both?: SwarmOptions } = {}
+  options: {
+    dialer?: SwarmOptions
+    listener?: SwarmOptions
+    both?: SwarmOptions
+    /** Where the listener listens; TCP if left out. */
+    listen?: string
+  } = {}
 ): Promise<Pair> {
   const [dialer, listener] = await Promise.all([
     createNode(t, { muxers: [engines.dialer], ...options.both, ...options.dialer }),
     createNode(t, { muxers: [engines.listener], ...options.both, ...options.listener })
   ])
-  await listener.listen('/ip4/127.0.0.1/tcp/0')
+  await listener.listen(options.listen ?? '/ip4/127.0.0.1/tcp/0')
   const connected = new Promise<Connection>((resolve) => {
     listener.addEventListener('connected', ({ detail }) => resolve(detail), { once: true })
   })

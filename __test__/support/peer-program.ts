@@ -6,7 +6,7 @@ import test, { type ExecutionContext } from 'ava'
 import { program, ROOT } from './cli.ts'
 
 /** A stack, as named by the contract. */
-export type Stack = 'tcp-noise-yamux' | 'tcp-tls-yamux'
+export type Stack = 'tcp-noise-yamux' | 'tcp-tls-yamux' | 'quic' | 'ws-noise-yamux' | 'ws-tls-yamux'
 
 export type Security = 'noise' | 'tls'
 
@@ -88,13 +88,14 @@ export async function startServer(
 export function declareServer(
   name: string,
   command: readonly string[],
-  security: Security
+  stack: Stack,
+  flags: readonly string[] = []
 ): () => string {
   let server: PeerServer | undefined
-  test.before(`start the ${name} server over ${security}`, async () => {
-    server = await startServer(command, STACKS[security])
+  test.before(`start the ${name} server over ${stack}`, async () => {
+    server = await startServer(command, stack, flags)
   })
-  test.after.always(`stop the ${name} server over ${security}`, () => server?.stop())
+  test.after.always(`stop the ${name} server over ${stack}`, () => server?.stop())
   return () => server?.addr ?? ''
 }
 

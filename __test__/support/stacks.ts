@@ -9,6 +9,8 @@ export type Ability = 'reset codes'
 export interface Stack {
   readonly name: string
   readonly options: SwarmOptions
+  /** Where a node listens over it. */
+  readonly listen: string
   /** Abilities that it lacks, and why. */
   readonly lacks: Partial<Record<Ability, string>>
 }
@@ -17,12 +19,16 @@ const CRATE_LACKS: Stack['lacks'] = {
   'reset codes': 'the yamux crate does not report the code of a reset or a GoAway'
 }
 
+const TCP = '/ip4/127.0.0.1/tcp/0'
+
 const STACKS: readonly Stack[] = [
-  { name: 'noise', options: { security: ['noise'] }, lacks: {} },
-  { name: 'tls', options: { security: ['tls'] }, lacks: {} },
+  { name: 'noise', options: { security: ['noise'] }, listen: TCP, lacks: {} },
+  { name: 'tls', options: { security: ['tls'] }, listen: TCP, lacks: {} },
+  { name: 'quic', options: {}, listen: '/ip4/127.0.0.1/udp/0/quic-v1', lacks: {} },
   {
     name: 'yamux-crate',
     options: { security: ['noise'], muxers: ['yamux-crate'] },
+    listen: TCP,
     lacks: CRATE_LACKS
   }
 ]
@@ -32,7 +38,7 @@ function stacks(): readonly Stack[] {
   const engines = chosenEngines()
   if (engines === undefined) return STACKS
   const name = `${engines.dialer} to ${engines.listener}`
-  return [{ name, options: { security: ['noise'] }, lacks: CRATE_LACKS }]
+  return [{ name, options: { security: ['noise'] }, listen: TCP, lacks: CRATE_LACKS }]
 }
 
 /** Options of a test over all stacks. */
@@ -64,7 +70,8 @@ export function overPairs(
 ): void {
   overStacks(
     title,
-    async (t, stack) => body(t, await createPair(t, { both: stack.options }), stack),
+    async (t, stack) =>
+      body(t, await createPair(t, { both: stack.options, listen: stack.listen }), stack),
     options
   )
 }

@@ -2,13 +2,19 @@
 
 import { createSwarm } from '../../../dist/index.js'
 
-const SECURITY = { 'tcp-noise-yamux': 'noise', 'tcp-tls-yamux': 'tls' }
+const SETTINGS = {
+  'tcp-noise-yamux': { security: ['noise'] },
+  'tcp-tls-yamux': { security: ['tls'] },
+  'ws-noise-yamux': { security: ['noise'] },
+  'ws-tls-yamux': { security: ['tls'] },
+  quic: {}
+}
 
 export async function makeSwarm(stack, services) {
-  const security = SECURITY[stack]
-  if (security === undefined) throw new Error(`there is no stack named ${stack}`)
+  const settings = SETTINGS[stack]
+  if (settings === undefined) throw new Error(`there is no stack named ${stack}`)
   return createSwarm({
-    security: [security],
+    ...settings,
     muxers: ['yamux'],
     limits: 'unlimited',
     connections: { maxPerPeer: Number.POSITIVE_INFINITY },

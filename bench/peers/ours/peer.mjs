@@ -14,7 +14,7 @@ async function server({ stack, listen }) {
   const swarm = await makeSwarm(stack, {})
   serve(swarm)
   const { host, port } = hostPort(listen)
-  await swarm.listen(`/ip4/${host}/tcp/${port}`)
+  await swarm.listen(addressOf(stack, host, port))
   const [addr] = swarm.getListenAddrs()
   printLine({ addr: `${addr}/p2p/${swarm.peerId}` })
   await serveStats(() => swarm.counters())
@@ -45,4 +45,9 @@ async function client(options) {
   } finally {
     await Promise.all(swarms.map((swarm) => swarm.close({ drainTimeout: CLOSE_MS })))
   }
+}
+
+function addressOf(stack, host, port) {
+  if (stack === 'quic') return `/ip4/${host}/udp/${port}/quic-v1`
+  return `/ip4/${host}/tcp/${port}${stack.startsWith('ws-') ? '/ws' : ''}`
 }
