@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ferroswarm_runtime::{
     DnsOptions, Gate, Identity, Keypair, Limits, Muxer, PreSharedKey, QuicConfig, ResourceOptions,
-    Security,
+    Security, WebSocketOptions,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -202,6 +202,7 @@ impl NodeOptions {
             quic: options
                 .quic
                 .map_or_else(|| Ok(QuicConfig::default()), TryFrom::try_from)?,
+            web_socket: WebSocketOptions::default(),
         })
     }
 }

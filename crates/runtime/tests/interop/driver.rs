@@ -9,6 +9,7 @@ use ferroswarm_runtime::{
     CallError, DialRequest, DnsOptions, Doorbell, Environment, Facts, Handler, Hub, Identity,
     KeyType, Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt,
     Proposals, ProtocolId, ProtocolTable, QuicConfig, Record, ResourceOptions, Role, Security,
+    WebSocketOptions,
 };
 
 /// Nothing here takes long, but the machine may be small and busy.
@@ -179,6 +180,7 @@ impl Driver {
             gate: Arc::default(),
             dns: DnsOptions::default(),
             quic: QuicConfig::default(),
+            web_socket: WebSocketOptions::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).expect("threads");
         Self {
