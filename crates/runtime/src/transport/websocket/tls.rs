@@ -118,13 +118,21 @@ impl State {
 
     /// Reads from the socket once; returns the number of bytes, 0 at its end.
     fn receive(&mut self, inner: &dyn BytePipe) -> io::Result<usize> {
+        // A violation that was found earlier is final.
+        self.open(inner)?;
         let count = self.tls.read_tls(&mut Socket(inner))?;
-        if let Err(error) = self.tls.process_new_packets() {
+        self.open(inner)?;
+        Ok(count)
+    }
+
+    /// Decrypts what was read.
+    fn open(&mut self, inner: &dyn BytePipe) -> io::Result<()> {
+        let opened = self.tls.process_new_packets();
+        opened.map(drop).map_err(|error| {
             // The alert that says so, as far as the socket takes it.
             drop(self.flush(inner));
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-        }
-        Ok(count)
+            io::Error::new(io::ErrorKind::InvalidData, error)
+        })
     }
 
     /// Reads decrypted bytes; `None` if there are none.
@@ -146,7 +154,10 @@ impl BytePipe for TlsPipe {
             if let Some(count) = state.take(into)? {
                 return Ok(count);
             }
-            state.receive(&*self.inner)?;
+            if let Err(error) = state.receive(&*self.inner) {
+                // What came before a violation is read first.
+                return state.take(into)?.filter(|count| *count > 0).ok_or(error);
+            }
             if state.tls.wants_write() {
                 // An answer to a key update. A failure to write is for the writer.
                 drop(state.flush(&*self.inner));
@@ -218,3 +229,6 @@ impl BytePipe for TlsPipe {
         self.inner.reclaim(from)
     }
 }
+
+#[cfg(test)]
+mod tests;
