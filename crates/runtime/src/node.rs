@@ -31,7 +31,7 @@ use crate::resolve::{DnsOptions, Names, RecordKind};
 use crate::resources::{ConnectionScope, ResourceOptions, Resources};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::threads::{IoThreads, Seat, default_count, join};
-use crate::transport::websocket::{WebSocketOptions, WebSockets};
+use crate::transport::websocket::{Certificates, WebSocketOptions, WebSockets};
 use crate::transport::{Endpoints, RawConnection, Transports};
 use crate::upgrade::{UpgradeConfig, Upgraded};
 
@@ -187,6 +187,11 @@ impl Node {
     /// Returns its resource accounting.
     pub fn resources(&self) -> &Arc<Resources> {
         &self.shared.resources
+    }
+
+    /// Returns the certificates of its WebSocket listeners, which may be replaced.
+    pub fn certificates(&self) -> &Certificates {
+        self.shared.transports.web_sockets.certificates()
     }
 
     /// Returns the time since it was started, which is the clock of its rates.

@@ -21,8 +21,9 @@ use crate::sync::{Arc, Mutex};
 /// The protocol that both ends speak over TLS: HTTP/2 has no upgrades of this kind.
 const ALPN: &[u8] = b"http/1.1";
 
-/// Maximum number of certificates, which a handshake compares with the name that it is for.
-const CERTIFICATES_MAX: usize = 64;
+/// Maximum number of certificates. A handshake compares its name with each, a few microseconds at a
+/// time; beyond a few hundred a proxy is the place for them.
+const CERTIFICATES_MAX: usize = 1_000;
 
 /// A certificate with its chain, and its key.
 #[derive(Clone)]

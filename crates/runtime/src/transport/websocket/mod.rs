@@ -54,6 +54,10 @@ impl WebSockets {
         }
     }
 
+    pub(crate) fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
     fn listener_config(&self) -> Result<Arc<ServerConfig>, ConnectError> {
         if let Some(config) = self.listener.get() {
             return Ok(Arc::clone(config));
