@@ -11,6 +11,7 @@ pub use multistream::{multistream_dialer, multistream_listener};
 pub use pnet::{protected_stream, swarm_key};
 pub use secure::{identity, noise_handshake, noise_transport, tls_certificate};
 pub use upgrade::upgrade;
+pub use websocket::{websocket_frames, websocket_upgrade};
 pub use yamux::{yamux_bytes, yamux_frames};
 
 mod framing;
@@ -19,6 +20,7 @@ mod pnet;
 mod secure;
 mod tampering;
 mod upgrade;
+mod websocket;
 mod yamux;
 
 /// A function that accepts arbitrary bytes.
@@ -37,6 +39,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("tls_certificate", tls_certificate),
     ("upgrade", upgrade),
     ("varint", varint),
+    ("websocket_frames", websocket_frames),
+    ("websocket_upgrade", websocket_upgrade),
     ("yamux_bytes", yamux_bytes),
     ("yamux_frames", yamux_frames),
 ];

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferroswarm_runtime::{
-    DnsOptions, Gate, Identity, Keypair, Limits, Muxer, PreSharedKey, QuicConfig, ResourceOptions,
-    Security,
+    CertificatePem, Certificates, DnsOptions, Gate, Identity, Keypair, Limits, Muxer, PreSharedKey,
+    QuicConfig, ResourceOptions, Roots, Security, Trust, WebSocketOptions,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -65,6 +65,8 @@ pub struct NodeOptions {
     pub dns: Option<NodeDns>,
     /// QUIC connections.
     pub quic: Option<NodeQuic>,
+    /// WebSocket connections.
+    pub web_socket: Option<NodeWebSocket>,
 }
 
 /// Options of QUIC connections.
@@ -82,6 +84,26 @@ pub struct NodeQuic {
     pub connection_window_bytes: f64,
     /// Streams that the remote may have open at a time.
     pub max_streams: f64,
+}
+
+/// Options of WebSocket.
+#[napi(object, object_to_js = false)]
+pub struct NodeWebSocket {
+    /// What listeners with TLS present; the first if none is for the name that a dialer asks for.
+    pub certificates: Vec<NodeCertificate>,
+    /// PEM of the roots that dials with TLS trust; those of the system if empty.
+    pub roots: Vec<String>,
+    /// Whether certificates of remotes are verified.
+    pub verify: bool,
+}
+
+/// A certificate with its chain, and its private key, in PEM.
+#[napi(object, object_to_js = false)]
+pub struct NodeCertificate {
+    /// The chain.
+    pub cert: String,
+    /// The key.
+    pub key: String,
 }
 
 /// Options of lookups; timeout and attempts default to the system's.
@@ -202,7 +224,41 @@ impl NodeOptions {
             quic: options
                 .quic
                 .map_or_else(|| Ok(QuicConfig::default()), TryFrom::try_from)?,
+            web_socket: options
+                .web_socket
+                .map_or_else(|| Ok(WebSocketOptions::default()), TryFrom::try_from)?,
         })
+    }
+}
+
+impl TryFrom<NodeWebSocket> for WebSocketOptions {
+    type Error = Failure;
+
+    fn try_from(options: NodeWebSocket) -> Result<Self, Failure> {
+        let certificates = Arc::new(Certificates::default());
+        let pems = options.certificates.into_iter().map(Into::into);
+        let replaced = certificates.replace(&pems.collect::<Vec<_>>());
+        replaced.map_err(invalid)?;
+        let trust = match (options.verify, &options.roots[..]) {
+            (false, _) => Trust::Anyone,
+            (true, []) => Trust::System,
+            (true, roots) => {
+                Trust::Roots(Roots::from_pem(roots.join("\n").as_bytes()).map_err(invalid)?)
+            }
+        };
+        Ok(Self {
+            certificates,
+            trust,
+        })
+    }
+}
+
+impl From<NodeCertificate> for CertificatePem {
+    fn from(certificate: NodeCertificate) -> Self {
+        Self {
+            chain: certificate.cert.into_bytes(),
+            key: certificate.key.into_bytes(),
+        }
     }
 }
 

@@ -122,6 +122,18 @@ pub enum ConnectError {
     /// The remote refuses the connection, or does not speak QUIC version 1.
     #[error(transparent)]
     Quic(CloseReason),
+    /// The TLS of the transport failed, which precedes the security of libp2p.
+    #[error("tls of the transport failed")]
+    TransportTls(#[source] rustls::Error),
+    /// The server did not upgrade the connection to WebSocket.
+    #[error("no WebSocket: {0}")]
+    UpgradeRefused(ferroswarm_websocket::ResponseError),
+    /// The remote's request was not a valid upgrade to WebSocket.
+    #[error("no WebSocket: {0}")]
+    Upgrade(ferroswarm_websocket::RequestError),
+    /// The remote's request, of this method, was for something else than our WebSocket.
+    #[error("a {0} request that is not for our WebSocket")]
+    NotWebSocket(Box<str>),
     /// A limit of ours does not allow the connection.
     #[error("{0}")]
     Refused(Refusal),
@@ -136,6 +148,12 @@ pub enum ConnectError {
 impl From<std::io::Error> for ConnectError {
     fn from(error: std::io::Error) -> Self {
         Self::Io(error.into())
+    }
+}
+
+impl From<rustls::Error> for ConnectError {
+    fn from(error: rustls::Error) -> Self {
+        Self::TransportTls(error)
     }
 }
 

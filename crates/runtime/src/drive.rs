@@ -174,6 +174,7 @@ async fn await_peer_close(connection: &Connection, pipe: &dyn BytePipe, max: Dur
                 match pipe.try_read(scratch.read()) {
                     Ok(0) => return Poll::Ready(()),
                     Ok(_) => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                         match pipe.poll_readable(cx) {
                             Poll::Ready(Ok(())) => {}

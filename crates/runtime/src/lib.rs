@@ -35,6 +35,9 @@ pub use secure_session::{
 pub use slot::{Proposals, ResetReport, StreamSlot, Taken};
 pub use stats::{Counter, HubStats};
 pub use store::CommandStore;
+pub use transport::websocket::{
+    CertificatePem, Certificates, CertificatesError, Roots, Trust, WebSocketOptions,
+};
 
 pub use ferroswarm_pnet::{Fingerprint, KeyError as PskError, PreSharedKey};
 pub use ferroswarm_proto::framing::Framing;

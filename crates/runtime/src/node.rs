@@ -31,6 +31,7 @@ use crate::resolve::{DnsOptions, Names, RecordKind};
 use crate::resources::{ConnectionScope, ResourceOptions, Resources};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::threads::{IoThreads, Seat, default_count, join};
+use crate::transport::websocket::{Certificates, WebSocketOptions, WebSockets};
 use crate::transport::{Endpoints, RawConnection, Transports};
 use crate::upgrade::{UpgradeConfig, Upgraded};
 
@@ -58,6 +59,8 @@ pub struct NodeOptions {
     pub dns: DnsOptions,
     /// QUIC connections.
     pub quic: QuicConfig,
+    /// The WebSocket transport.
+    pub web_socket: WebSocketOptions,
 }
 
 /// State shared by the tasks of a node.
@@ -150,7 +153,10 @@ impl Node {
             limits: Arc::new(options.limits),
             resources: Resources::new(options.resources),
             gate: options.gate,
-            transports: Transports { quic },
+            transports: Transports {
+                quic,
+                web_sockets: WebSockets::new(options.web_socket),
+            },
             names: Names::new(options.dns),
             threads: Mutex::new(IoThreads::start(count)?),
             listeners: Mutex::default(),
@@ -181,6 +187,11 @@ impl Node {
     /// Returns its resource accounting.
     pub fn resources(&self) -> &Arc<Resources> {
         &self.shared.resources
+    }
+
+    /// Returns the certificates of its WebSocket listeners, which may be replaced.
+    pub fn certificates(&self) -> &Certificates {
+        self.shared.transports.web_sockets.certificates()
     }
 
     /// Returns the time since it was started, which is the clock of its rates.

@@ -9,14 +9,15 @@ use crate::event_queue::EventQueue;
 /// A non-blocking byte pipe. Every method takes `&self`: the driver and an inline writer share it
 /// under the connection's lock.
 pub(crate) trait BytePipe: Send + Sync {
-    /// Reads available bytes; 0 is the end, `WouldBlock` means none yet.
+    /// Reads available bytes; 0 is the end, `WouldBlock` means none yet, and `Interrupted` none in
+    /// what was read so far.
     ///
     /// # Errors
     /// Errors of the socket.
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize>;
 
     /// Writes as many bytes as fit; `WouldBlock` when none do. The caller offers the rest again
-    /// before anything else.
+    /// before anything else: a pipe may have ciphered it, or put it into a frame, already.
     ///
     /// # Errors
     /// Errors of the socket.
@@ -33,7 +34,8 @@ pub(crate) trait BytePipe: Send + Sync {
         false
     }
 
-    /// Ready when a read may make progress; else wakes `cx` later.
+    /// Ready when a read may make progress; else wakes `cx` later, and carries on what the pipe has to
+    /// answer by itself.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Ready when a write may make progress; else wakes `cx` later.

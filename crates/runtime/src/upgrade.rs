@@ -308,6 +308,9 @@ impl Wire<'_> {
                         break Err(io_error(error));
                     }
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    tokio::task::yield_now().await;
+                }
                 Err(error) => break Err(io_error(error)),
             }
         };
@@ -339,6 +342,9 @@ pub(crate) async fn farewell(carrier: &Carrier) {
                     if poll_fn(|cx| pipe.poll_readable(cx)).await.is_err() {
                         return;
                     }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    tokio::task::yield_now().await;
                 }
                 Err(_) => return,
             }

@@ -14,10 +14,11 @@ const CRATES: &str = "
     pnet
     send-queue
     store
+    websocket
     secure: chacha proto
-    runtime: pnet proto secure send-queue store
+    runtime: pnet proto secure send-queue store websocket
     node: runtime
-    fuzz-targets: pnet proto secure
+    fuzz-targets: pnet proto secure websocket
     budgets: proto secure runtime
     bench-peers: proto runtime
     xtask";
@@ -28,6 +29,7 @@ const OWNERS: &str = "
     socket2: runtime
     mio: runtime
     redb: store
+    httparse: websocket
     napi: node
     napi-derive: node
     napi-build: node";

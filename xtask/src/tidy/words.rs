@@ -71,10 +71,14 @@ const RULES: &[Rule] = &[
             "SystemTime",
             "thread::sleep",
         ],
-        within: &["crates/proto/src/", "crates/secure/src/"],
+        within: &[
+            "crates/proto/src/",
+            "crates/secure/src/",
+            "crates/websocket/src/",
+        ],
         extension: ".rs",
         except: &["crates/secure/src/identity/keys/tests.rs"],
-        message: "proto and secure are sans-io: bytes and time are arguments",
+        message: "proto, secure and websocket are sans-io: bytes and time are arguments",
     },
     Rule {
         words: &["binding.js", "process.dlopen"],

@@ -4,7 +4,10 @@ use ferroswarm_secure::{Identity, KeyType, Keypair, Security};
 
 use crate::hub::Hub;
 use crate::sync::Arc;
-use crate::{DnsOptions, Gate, Limits, Muxer, Node, NodeOptions, QuicConfig, ResourceOptions};
+use crate::{
+    DnsOptions, Gate, Limits, Muxer, Node, NodeOptions, QuicConfig, ResourceOptions,
+    WebSocketOptions,
+};
 
 /// Starts a node on this hub.
 pub(crate) fn single_node(hub: Arc<Hub>) -> Node {
@@ -32,5 +35,6 @@ pub(crate) fn options() -> NodeOptions {
         gate: Arc::default(),
         dns: DnsOptions::default(),
         quic: QuicConfig::default(),
+        web_socket: WebSocketOptions::default(),
     }
 }

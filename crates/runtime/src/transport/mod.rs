@@ -29,11 +29,13 @@ mod stream_socket;
 mod tcp;
 #[cfg(unix)]
 mod unix;
+pub(crate) mod websocket;
 mod zones;
 
 /// Settings of a node's transports, and the sockets that its connections share.
 pub(crate) struct Transports {
     pub(crate) quic: Arc<Endpoints>,
+    pub(crate) web_sockets: websocket::WebSockets,
 }
 
 /// Who dials whom.
@@ -51,6 +53,7 @@ pub(crate) struct Dialling<'a> {
 pub(crate) enum Endpoint {
     Tcp(SocketAddr),
     Quic(SocketAddr),
+    WebSocket(Box<websocket::Address>),
     #[cfg(unix)]
     Unix(PathBuf),
     Memory(u64),
@@ -69,7 +72,10 @@ impl Endpoint {
             Some(Protocol::Unix(_)) => unix::socket_path(address).map(Self::Unix),
             Some(Protocol::Memory(_)) => memory::number(address).map(Self::Memory),
             _ if address.iter().any(is_quic) => quic::socket_address(address).map(Self::Quic),
-            _ => tcp::socket_address(address).map(Self::Tcp),
+            _ => match websocket::Address::parse(address) {
+                Some(parsed) => parsed.map(|address| Self::WebSocket(Box::new(address))),
+                None => tcp::socket_address(address).map(Self::Tcp),
+            },
         }
     }
 
@@ -77,6 +83,7 @@ impl Endpoint {
     pub(crate) const fn host(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(address) | Self::Quic(address) => Some(address.ip()),
+            Self::WebSocket(address) => Some(address.socket().ip()),
             #[cfg(unix)]
             Self::Unix(_) => None,
             Self::Memory(_) => None,
@@ -86,7 +93,7 @@ impl Endpoint {
     /// Returns the number of file descriptors that a connection takes.
     pub(crate) const fn descriptors(&self) -> u32 {
         match self {
-            Self::Tcp(_) => 1,
+            Self::Tcp(_) | Self::WebSocket(_) => 1,
             // Its endpoint has one.
             Self::Quic(_) => 0,
             #[cfg(unix)]
@@ -98,7 +105,7 @@ impl Endpoint {
     /// Returns whether a pre-shared key can protect its connections: they are a byte pipe.
     pub(crate) const fn can_be_protected(&self) -> bool {
         match self {
-            Self::Tcp(_) | Self::Memory(_) => true,
+            Self::Tcp(_) | Self::WebSocket(_) | Self::Memory(_) => true,
             #[cfg(unix)]
             Self::Unix(_) => true,
             Self::Quic(_) => false,
@@ -115,8 +122,9 @@ impl Endpoint {
         dialling: &Dialling<'_>,
     ) -> Result<RawConnection, ConnectError> {
         match self {
-            Self::Tcp(address) => Ok(tcp::dial(address).await?),
+            Self::Tcp(address) => Ok(tcp::dial(address).await?.into()),
             Self::Quic(address) => transports.quic.dial(address, dialling).await,
+            Self::WebSocket(address) => websocket::dial(&address, &transports.web_sockets).await,
             #[cfg(unix)]
             Self::Unix(path) => Ok(unix::dial(&path).await?),
             Self::Memory(number) => Ok(memory::dial(number).await?),
@@ -131,6 +139,9 @@ impl Endpoint {
                 let listener = transports.quic.listen(address, shares_port);
                 listener.map(Listener::Quic)
             }
+            Self::WebSocket(address) => {
+                websocket::Listener::bind(*address, shares_port).map(Listener::WebSocket)
+            }
             // The others have no port.
             _ if shares_port => Err(io::ErrorKind::Unsupported.into()),
             #[cfg(unix)]
@@ -144,6 +155,7 @@ impl Endpoint {
 pub(crate) enum Listener {
     Tcp(tcp::Listener),
     Quic(quic::Listener),
+    WebSocket(websocket::Listener),
     #[cfg(unix)]
     Unix(unix::Listener),
     Memory(memory::Listener),
@@ -155,6 +167,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(Arrival::Tcp),
             Self::Quic(listener) => listener.accept().await.map(Arrival::Quic),
+            Self::WebSocket(listener) => listener.accept().await.map(Arrival::WebSocket),
             #[cfg(unix)]
             Self::Unix(listener) => listener.accept().await.map(Arrival::Unix),
             Self::Memory(listener) => listener.accept().await.map(Arrival::Memory),
@@ -166,6 +179,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.local_address(),
             Self::Quic(listener) => listener.local_address(),
+            Self::WebSocket(listener) => listener.local_address(),
             #[cfg(unix)]
             Self::Unix(listener) => Ok(listener.local_address()),
             Self::Memory(listener) => Ok(listener.local_address()),
@@ -177,6 +191,7 @@ impl Listener {
 pub(crate) enum Arrival {
     Tcp(tcp::Arrival),
     Quic(quic::Arrival),
+    WebSocket(websocket::Arrival),
     #[cfg(unix)]
     Unix(unix::Arrival),
     Memory(memory::Arrival),
@@ -188,6 +203,7 @@ impl Arrival {
         match self {
             Self::Tcp(arrival) => Some(arrival.host()),
             Self::Quic(arrival) => arrival.host(),
+            Self::WebSocket(arrival) => Some(arrival.host()),
             #[cfg(unix)]
             Self::Unix(_) => None,
             Self::Memory(_) => None,
@@ -197,7 +213,7 @@ impl Arrival {
     /// Returns the number of file descriptors that it takes.
     pub(crate) const fn descriptors(&self) -> u32 {
         match self {
-            Self::Tcp(_) => 1,
+            Self::Tcp(_) | Self::WebSocket(_) => 1,
             Self::Quic(_) => 0,
             #[cfg(unix)]
             Self::Unix(_) => 1,
@@ -221,6 +237,7 @@ impl Arrival {
         match self {
             Self::Tcp(arrival) => arrival.remote_address(),
             Self::Quic(arrival) => arrival.remote_address(),
+            Self::WebSocket(arrival) => arrival.remote_address(),
             #[cfg(unix)]
             Self::Unix(arrival) => arrival.remote_address(),
             Self::Memory(arrival) => arrival.remote_address(),
@@ -234,12 +251,13 @@ impl Arrival {
     /// Errors of the socket and of the handshakes.
     pub(crate) async fn open(
         self,
-        _transports: &Transports,
+        transports: &Transports,
         stage: &Mutex<Stage>,
     ) -> Result<RawConnection, ConnectError> {
         match self {
-            Self::Tcp(arrival) => Ok(arrival.register()?),
+            Self::Tcp(arrival) => Ok(arrival.register()?.into()),
             Self::Quic(arrival) => arrival.open(stage).await,
+            Self::WebSocket(arrival) => arrival.open(&transports.web_sockets).await,
             #[cfg(unix)]
             Self::Unix(arrival) => Ok(arrival.register()?),
             Self::Memory(arrival) => Ok(arrival.open()),

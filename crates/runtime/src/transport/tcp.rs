@@ -88,27 +88,44 @@ impl Arrival {
     }
 
     /// Registers with the event queue of the current I/O thread.
-    pub(crate) fn register(self) -> io::Result<RawConnection> {
+    pub(super) fn register(self) -> io::Result<Connected> {
         let socket = TcpStream::from_std(self.socket)?;
-        let local = multiaddr(socket.local_addr()?);
-        let remote = multiaddr(self.remote);
-        Ok(RawConnection::over(pipe(socket)?, local, remote))
+        Ok(Connected {
+            local: multiaddr(socket.local_addr()?),
+            remote: multiaddr(self.remote),
+            pipe: pipe(socket)?,
+        })
+    }
+}
+
+/// A connected socket and its addresses, for what goes over it.
+pub(super) struct Connected {
+    pub(super) pipe: SocketPipe<TcpStream>,
+    pub(super) local: Multiaddr,
+    pub(super) remote: Multiaddr,
+}
+
+impl From<Connected> for RawConnection {
+    fn from(connected: Connected) -> Self {
+        Self::over(connected.pipe, connected.local, connected.remote)
     }
 }
 
 /// Connects to `address`.
-pub(super) async fn dial(address: SocketAddr) -> io::Result<RawConnection> {
+pub(super) async fn dial(address: SocketAddr) -> io::Result<Connected> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
         TcpSocket::new_v6()?
     };
     let stream = socket.connect(address).await?;
-    let local = stream
-        .local_addr()
-        .map_or_else(|_| Multiaddr::empty(), multiaddr);
-    let remote = multiaddr(address);
-    Ok(RawConnection::over(pipe(stream)?, local, remote))
+    Ok(Connected {
+        local: stream
+            .local_addr()
+            .map_or_else(|_| Multiaddr::empty(), multiaddr),
+        remote: multiaddr(address),
+        pipe: pipe(stream)?,
+    })
 }
 
 /// Unsent bytes beyond which the kernel accepts no more.

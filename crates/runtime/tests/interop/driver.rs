@@ -9,6 +9,7 @@ use ferroswarm_runtime::{
     CallError, DialRequest, DnsOptions, Doorbell, Environment, Facts, Handler, Hub, Identity,
     KeyType, Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt,
     Proposals, ProtocolId, ProtocolTable, QuicConfig, Record, ResourceOptions, Role, Security,
+    WebSocketOptions,
 };
 
 /// Nothing here takes long, but the machine may be small and busy.
@@ -165,10 +166,15 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(security: Security) -> Self {
+        Self::configured(security, |_| {})
+    }
+
+    /// Creates a driver whose node has the options that `configure` sets.
+    pub(crate) fn configured(security: Security, configure: impl FnOnce(&mut NodeOptions)) -> Self {
         let bell = Arc::new(Bell::default());
         let hub = Hub::new(Box::new(Ringer(Arc::clone(&bell))));
         let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
-        let options = NodeOptions {
+        let mut options = NodeOptions {
             identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
             securities: vec![security],
             muxer: Muxer::Yamux,
@@ -179,7 +185,9 @@ impl Driver {
             gate: Arc::default(),
             dns: DnsOptions::default(),
             quic: QuicConfig::default(),
+            web_socket: WebSocketOptions::default(),
         };
+        configure(&mut options);
         let node = Node::start(1, Arc::clone(&hub), options).expect("threads");
         Self {
             bell,

@@ -1,10 +1,12 @@
 //! Nodes without JavaScript against go-libp2p and rust-libp2p, both ways, over both security
 //! protocols: the contract of interop/contract.md.
 //!
-//! A missing peer fails its tests where `CI` is set; elsewhere they report it and pass.
+//! A missing peer fails its tests where `CI` is set; elsewhere they report it and pass. Between two of
+//! our nodes, and raw sockets: WebSocket.
 
 mod driver;
 mod peers;
+mod websocket;
 
 use std::io::Write as _;
 

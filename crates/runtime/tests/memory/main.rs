@@ -12,7 +12,7 @@ use ferroswarm_runtime::{
     DialRequest, DnsOptions, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity,
     KeyType, Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt,
     Proposals, ProtocolId, ProtocolTable, QuicConfig, Record, ResourceOptions, Role, Security,
-    StreamSlot,
+    StreamSlot, WebSocketOptions,
 };
 
 use counting::counts;
@@ -109,6 +109,7 @@ impl Side {
             gate: Arc::default(),
             dns: DnsOptions::default(),
             quic: QuicConfig::default(),
+            web_socket: WebSocketOptions::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).unwrap();
         let mut table = ProtocolTable::default();

@@ -18,7 +18,7 @@ use ferroswarm_bench_peers::options::{Mode, Options};
 use ferroswarm_runtime::resource::LimitTable;
 use ferroswarm_runtime::{
     DnsOptions, Identity, KeyType, Keypair, Limits, Multiaddr, Muxer, NodeOptions, QuicConfig,
-    ResourceOptions, Security,
+    ResourceOptions, Security, WebSocketOptions,
 };
 
 use crate::reactor::Reactor;
@@ -81,6 +81,7 @@ fn node_options(options: &Options) -> Result<NodeOptions> {
         },
         dns: DnsOptions::default(),
         quic: QuicConfig::default(),
+        web_socket: WebSocketOptions::default(),
     })
 }
 
