@@ -81,7 +81,7 @@ overPairs(
         t.deepEqual([err.errorCode, err.remote], [42, remote])
         t.true(err.cause instanceof ConnectionClosedError)
         t.is((err.cause as ConnectionClosedError).closeCode, 42)
-        t.is((err.cause as ConnectionClosedError).transport, 'tcp')
+        t.is((err.cause as ConnectionClosedError).transport, pair.outbound.state.transport)
       }
     }
     t.like(pair.outbound.closeReason, { closeCode: 42, remote: false })

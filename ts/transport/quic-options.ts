@@ -15,14 +15,13 @@ export interface QuicOptions {
    */
   keepAliveInterval?: number
   /**
-   * Bytes that a peer may have sent on one stream and the reader not consumed, 64 KiB to 1 GiB. Defaults to 10 MiB, and
+   * Bytes that a peer may have sent on one stream and the reader not consumed, 64 KiB to 1 GiB. Defaults to 6 MiB, and
    * to a smaller `connectionWindow`.
    */
   streamWindow?: number
   /**
-   * The same bytes of all streams of a connection, 64 KiB to 1 GiB, at least `streamWindow`: the window begins with 1.5
-   * MiB, and grows to this with the bandwidth, as far as the limits of memory permit. Defaults to 15 MiB, and to a
-   * larger `streamWindow`.
+   * The same bytes of all streams of a connection, 64 KiB to 1 GiB, at least `streamWindow`: streams that
+   * nobody reads must not use up all of it. Defaults to 24 MiB, and to four times a larger `streamWindow`.
    */
   connectionWindow?: number
   /**
@@ -43,8 +42,8 @@ const MIB = 1024 * 1024
 const DEFAULTS: ResolvedQuicOptions = {
   idleTimeout: 30_000,
   keepAliveInterval: 15_000,
-  streamWindow: 10 * MIB,
-  connectionWindow: 15 * MIB,
+  streamWindow: 6 * MIB,
+  connectionWindow: 24 * MIB,
   maxStreams: 256,
   handshakeTimeout: 10_000
 }
@@ -95,7 +94,7 @@ export function resolveQuic(options: QuicOptions = {}): ResolvedQuicOptions {
     keepAliveInterval:
       options.keepAliveInterval ?? Math.min(DEFAULTS.keepAliveInterval, idleTimeout / 2),
     streamWindow,
-    connectionWindow: connectionWindow ?? Math.max(DEFAULTS.connectionWindow, streamWindow),
+    connectionWindow: connectionWindow ?? Math.max(DEFAULTS.connectionWindow, Math.min(4 * streamWindow, WINDOW_BYTES_MAX)),
     maxStreams: options.maxStreams ?? DEFAULTS.maxStreams,
     handshakeTimeout: options.handshakeTimeout ?? DEFAULTS.handshakeTimeout
   })

@@ -80,7 +80,7 @@ pub struct NodeQuic {
     pub handshake_timeout_ms: f64,
     /// Bytes that the remote may send on one stream ahead of the application.
     pub stream_window_bytes: f64,
-    /// The same on all streams of a connection, at most.
+    /// The same on all streams of a connection.
     pub connection_window_bytes: f64,
     /// Streams that the remote may have open at a time.
     pub max_streams: f64,
@@ -271,7 +271,7 @@ impl TryFrom<NodeQuic> for QuicConfig {
             keep_alive_interval: milliseconds(options.keepalive_interval_ms)?,
             handshake_timeout: milliseconds(options.handshake_timeout_ms)?,
             stream_window: whole(options.stream_window_bytes)?,
-            connection_window_max: whole(options.connection_window_bytes)?,
+            connection_window: whole(options.connection_window_bytes)?,
             streams_max: whole(options.max_streams)?,
         })
     }

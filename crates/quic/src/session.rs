@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferroswarm_proto::muxer::StreamKey;
+use ferroswarm_proto::muxer::{MemoryBudget, StreamKey};
 use ferroswarm_secure::{HandshakeError, PeerId, PublicKey, quic_peer};
 use foldhash::fast::RandomState;
 use quinn_proto::TransportErrorCode as Code;
@@ -13,21 +13,32 @@ use quinn_proto::{
     StreamEvent, StreamId, Transmit, VarInt, WriteError,
 };
 
-use crate::config::{Config, SEND_WINDOW_MAX, SEND_WINDOW_MIN, Settings};
+use crate::config::{SEND_WINDOW_MAX, SEND_WINDOW_MIN, Settings};
 
-use self::receive_window::ReceiveWindow;
-
-mod receive_window;
 #[cfg(test)]
 mod tests;
 
-/// Bytes of a stream that may be passed on before the application has read them. The rest waits in
-/// the stream's window, where the remote has to stop at its end.
-const UNREAD_MAX: usize = 4 << 20;
+/// Bytes of a stream that may be passed on before the application has read them; the initial window of
+/// yamux. The rest waits in the windows, where the remote has to stop at the end of one.
+const AHEAD_MIN: u32 = 256 << 10;
+
+/// The same of a stream that is read fast.
+const AHEAD_MAX: u32 = 4 << 20;
+
+/// A stream that is read within this time as far as it may be ahead is read fast: the application would
+/// wait for the I/O thread, and that for it.
+const AHEAD_TIME: Duration = Duration::from_millis(16);
 
 /// Bytes that the kernel cuts into datagrams: the longest IP packet, without its headers. It refuses
 /// more, which would be lost.
 const SEGMENTED_BYTES_MAX: usize = 65_535 - 40 - 8;
+
+/// Time for a remote to end a half that nobody reads any more, before it is told to. js-libp2p and
+/// py-libp2p lose the rest of the stream when they are told.
+const LEFT_TIME: Duration = Duration::from_secs(5);
+
+/// Bytes of such a half that are discarded before the remote is told.
+const LEFT_BYTES_MAX: u32 = 64 << 10;
 
 /// Code of libp2p for one that does not fit 32 bits.
 const CODE_OUT_OF_RANGE: u32 = 0x1009;
@@ -122,10 +133,16 @@ pub struct Stats {
 /// One stream.
 struct Stream {
     id: StreamId,
-    /// Bytes passed on and not consumed.
-    unread: usize,
+    /// Bytes passed on and not consumed, and their limit.
+    unread: u32,
+    ahead_max: u32,
+    /// Bytes consumed since the limit was last looked at, and when that was.
+    consumed: u32,
+    since: Duration,
     /// It is in the queue of streams to read.
     is_queued: bool,
+    /// It holds as much as it may be ahead.
+    is_full: bool,
     /// Bytes of the remote may follow.
     receives: bool,
     /// Bytes of ours may follow.
@@ -149,9 +166,20 @@ pub struct Session {
     reading: Option<(StreamKey, Option<Event>)>,
     /// Streams that we have ended, and whose last byte is not acknowledged.
     finishing: HashSet<StreamId, RandomState>,
+    /// Halves of the remote that nobody reads, with the bytes discarded, and when it is told, oldest
+    /// first.
+    leaving: HashMap<StreamId, u32, RandomState>,
+    leaving_until: VecDeque<(Duration, StreamId)>,
     /// Streams of the remote may wait to be accepted.
     accepts: bool,
-    window: ReceiveWindow,
+    /// Streams that hold as much as they may be ahead: the rest of theirs waits here.
+    full: u32,
+    /// Bytes passed on since the start of the connection.
+    passed_on: u64,
+    /// Bytes received and passed on when nothing waited.
+    settled: (u64, u64),
+    /// Maximum bytes that wait.
+    window: u32,
     ended: Option<CloseReason>,
 }
 
@@ -171,11 +199,13 @@ impl Session {
             chunks: VecDeque::new(),
             reading: None,
             finishing: HashSet::default(),
+            leaving: HashMap::default(),
+            leaving_until: VecDeque::new(),
             accepts: false,
-            window: ReceiveWindow::new(
-                Config::CONNECTION_WINDOW.min(settings.connection_window_max()),
-                settings.connection_window_max(),
-            ),
+            full: 0,
+            passed_on: 0,
+            settled: (0, 0),
+            window: settings.connection_window(),
             ended: None,
         }
     }
@@ -201,11 +231,6 @@ impl Session {
     /// Returns the address of the remote, which moves with it.
     pub fn remote_address(&self) -> std::net::SocketAddr {
         self.connection.remote_address()
-    }
-
-    /// Returns the local address that the remote uses, if the system tells it.
-    pub fn local_ip(&self) -> Option<std::net::IpAddr> {
-        self.connection.local_ip()
     }
 
     /// Returns why it has ended, once it has.
@@ -241,13 +266,20 @@ impl Session {
 
     /// Returns the time at which to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&mut self) -> Option<Duration> {
-        let at = self.connection.poll_timeout()?;
-        Some(at.saturating_duration_since(self.epoch))
+        let at = self.connection.poll_timeout();
+        let at = at.map(|at| at.saturating_duration_since(self.epoch));
+        let leaving = self.leaving_until.front().map(|(until, _)| *until);
+        at.into_iter().chain(leaving).min()
     }
 
     /// Handles what is due at `now`.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.connection.handle_timeout(self.epoch + now);
+        while let Some((_, id)) = self.leaving_until.pop_front_if(|(until, _)| *until <= now) {
+            if self.leaving.remove(&id).is_some() {
+                self.connection.recv_stream(id).stop(0u32.into()).ok();
+            }
+        }
     }
 
     /// Appends the next datagrams to `out`, at most `max` of them, and no more bytes than one system
@@ -367,16 +399,33 @@ impl Session {
     }
 
     /// Records that the application has read bytes of a stream, so that more of it is passed on.
-    pub fn consumed(&mut self, key: StreamKey, bytes: usize) {
+    /// Returns the bytes after which that is next of use.
+    pub fn consumed(
+        &mut self,
+        key: StreamKey,
+        bytes: u32,
+        now: Duration,
+        budget: &mut dyn MemoryBudget,
+    ) -> u32 {
         let Some(stream) = self.stream_mut(key) else {
-            return;
+            return AHEAD_MIN;
         };
-        let before = stream.unread;
-        stream.unread = before.saturating_sub(bytes);
-        let resumes = before >= UNREAD_MAX && stream.unread < UNREAD_MAX;
-        if resumes {
+        stream.unread = stream.unread.saturating_sub(bytes);
+        stream.consumed = stream.consumed.saturating_add(bytes);
+        if stream.consumed >= stream.ahead_max {
+            let is_fast = now.saturating_sub(stream.since) < AHEAD_TIME;
+            let growth = stream.ahead_max.min(AHEAD_MAX - stream.ahead_max);
+            if is_fast && growth > 0 && budget.reserve(growth) {
+                stream.ahead_max += growth;
+            }
+            (stream.consumed, stream.since) = (0, now);
+        }
+        let step = stream.ahead_max / 4;
+        if std::mem::take(&mut stream.is_full) {
+            self.full -= 1;
             self.queue(key);
         }
+        step
     }
 
     /// Tells the remote that nothing more of a stream is read.
@@ -385,10 +434,34 @@ impl Session {
             return;
         };
         let id = stream.id;
+        if std::mem::take(&mut stream.is_full) {
+            self.full -= 1;
+        }
+        let Some(stream) = self.stream_mut(key) else {
+            return;
+        };
         if std::mem::take(&mut stream.receives) {
             // The remote may have ended it meanwhile.
             self.connection.recv_stream(id).stop(code.into()).ok();
         }
+    }
+
+    /// Discards the rest of what the remote sends on a stream. It is told only if it does not end its
+    /// half by itself.
+    pub fn leave(&mut self, key: StreamKey, now: Duration) {
+        let Some(stream) = self.stream_mut(key) else {
+            return;
+        };
+        if !std::mem::take(&mut stream.receives) {
+            return;
+        }
+        let id = stream.id;
+        if std::mem::take(&mut stream.is_full) {
+            self.full -= 1;
+        }
+        self.leaving.insert(id, 0);
+        self.leaving_until.push_back((now + LEFT_TIME, id));
+        self.discard(id);
     }
 
     /// Resets both halves of a stream.
@@ -433,18 +506,17 @@ impl Session {
         }
     }
 
-    /// Offers to let the remote send more ahead of the application; returns the growth of the
-    /// connection's window in bytes, to be confirmed by [`grow`](Self::grow), if more of it would be
-    /// of use.
-    pub fn wants_window(&mut self, now: Duration) -> Option<u32> {
-        let round_trip = self.connection.rtt();
-        self.window.wants(now, round_trip)
-    }
-
-    /// Grows the connection's window.
-    pub fn grow(&mut self, bytes: u32) {
-        let window = self.window.grow(bytes);
-        self.connection.set_receive_window(window.into());
+    /// Returns about how many received bytes wait because streams that they belong to are not read:
+    /// as many as have arrived in datagrams since nothing waited, and have not been passed on.
+    pub fn waiting(&mut self) -> usize {
+        let received = self.connection.stats().udp_rx.bytes;
+        if self.full == 0 {
+            self.settled = (received, self.passed_on);
+            return 0;
+        }
+        let (before, passed_on) = self.settled;
+        let waiting = (received - before).saturating_sub(self.passed_on - passed_on);
+        waiting.min(self.window.into()) as usize
     }
 
     /// Adapts the bytes that may wait for an acknowledgement to what the path carries.
@@ -474,6 +546,10 @@ impl Session {
                 None
             }
             quinn_proto::Event::Stream(StreamEvent::Readable { id }) => {
+                if self.leaving.contains_key(&id) {
+                    self.discard(id);
+                    return None;
+                }
                 let key = *self.keys.get(&id)?;
                 self.queue(key);
                 None
@@ -494,6 +570,36 @@ impl Session {
             | quinn_proto::Event::Connected
             | quinn_proto::Event::DatagramReceived
             | quinn_proto::Event::DatagramsUnblocked => None,
+        }
+    }
+
+    /// Discards what has arrived on a half that nobody reads.
+    fn discard(&mut self, id: StreamId) {
+        let Some(discarded) = self.leaving.get_mut(&id) else {
+            return;
+        };
+        let mut receiver = self.connection.recv_stream(id);
+        let Ok(mut chunks) = receiver.read(true) else {
+            self.leaving.remove(&id);
+            return;
+        };
+        let is_over = loop {
+            match chunks.next(usize::MAX) {
+                Ok(Some(chunk)) => {
+                    *discarded = discarded.saturating_add(chunk.bytes.len() as u32);
+                    self.passed_on += chunk.bytes.len() as u64;
+                }
+                Err(ReadError::Blocked) => break false,
+                Ok(None) | Err(ReadError::Reset(_)) => break true,
+            }
+        };
+        let _ = chunks.finalize();
+        let is_long = *discarded > LEFT_BYTES_MAX;
+        if is_long && !is_over {
+            receiver.stop(0u32.into()).ok();
+        }
+        if is_over || is_long {
+            self.leaving.remove(&id);
         }
     }
 
@@ -538,15 +644,18 @@ impl Session {
         let Ok(mut chunks) = receiver.read(true) else {
             return;
         };
-        let before = stream.unread;
+        let mut read = 0;
         let end = loop {
             let room = if is_over {
                 usize::MAX
             } else {
-                UNREAD_MAX.saturating_sub(stream.unread)
+                stream.ahead_max.saturating_sub(stream.unread) as usize
             };
             // Without room, it is read on when bytes are consumed.
             if room == 0 {
+                if !std::mem::replace(&mut stream.is_full, true) {
+                    self.full += 1;
+                }
                 break None;
             }
             if self.chunks.len() == CHUNKS_MAX {
@@ -556,7 +665,8 @@ impl Session {
             }
             match chunks.next(room) {
                 Ok(Some(chunk)) => {
-                    stream.unread += chunk.bytes.len();
+                    read += chunk.bytes.len();
+                    stream.unread = stream.unread.saturating_add(chunk.bytes.len() as u32);
                     self.chunks.push_back(chunk.bytes);
                 }
                 Ok(None) => break Some(Event::Finished { key }),
@@ -569,7 +679,7 @@ impl Session {
         };
         // Credit is sent with the next datagram in any case.
         let _ = chunks.finalize();
-        self.window.read(stream.unread - before);
+        self.passed_on += read as u64;
         stream.receives = end.is_none();
         self.reading = Some((key, end));
     }
@@ -578,7 +688,11 @@ impl Session {
         let stream = Some(Stream {
             id,
             unread: 0,
+            ahead_max: AHEAD_MIN,
+            consumed: 0,
+            since: Duration::ZERO,
             is_queued: false,
+            is_full: false,
             receives: true,
             sends: true,
         });

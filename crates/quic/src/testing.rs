@@ -90,7 +90,8 @@ impl End {
             DatagramEvent::NewConnection(incoming) => {
                 if self.demands_proof && !incoming.remote_address_validated() {
                     self.proofs_demanded += 1;
-                    self.endpoint
+                    let _ = self
+                        .endpoint
                         .retry(incoming, &mut answer)
                         .expect("a first packet");
                     return Some(answer);

@@ -5,6 +5,7 @@ use ferroswarm_secure::HandshakeError;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Config;
 use crate::testing::{Fate, Pair, identity};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -153,6 +154,37 @@ fn a_remote_that_stops_reading_drops_what_is_written_and_still_sends() {
 }
 
 #[test]
+fn a_half_that_is_left_is_ended_by_the_remote_itself_or_stopped_when_it_does_not() {
+    let mut pair = Pair::connected(&Config::default());
+    for (ends, bytes, stops) in [
+        (true, 100, false),
+        (false, 100, true),
+        (false, 2 * LEFT_BYTES_MAX as usize, true),
+    ] {
+        let (near, far) = open(&mut pair, b"x");
+        let now = pair.now;
+        let listener = pair.listener.session();
+        listener.leave(far, now);
+        listener.finish(far);
+        listener.remove(far);
+        pair.dialer.session().write(near, &vec![0; bytes]);
+        if ends {
+            pair.dialer.session().finish(near);
+        }
+        pair.run(SECOND, |_| false);
+        let is_stopped = |pair: &mut Pair| {
+            let events = pair.dialer.take_events();
+            events.contains(&Event::Writable { key: near })
+        };
+        let is_long = bytes > LEFT_BYTES_MAX as usize;
+        assert_eq!(is_stopped(&mut pair), is_long);
+        pair.run(LEFT_TIME, |_| false);
+        assert_eq!(is_stopped(&mut pair), stops && !is_long, "{ends} {bytes}");
+        assert!(pair.listener.session().leaving.is_empty());
+    }
+}
+
+#[test]
 fn a_remote_has_as_many_streams_at_a_time_as_are_allowed_and_more_when_they_end() {
     let config = Config {
         streams_max: 2,
@@ -172,37 +204,90 @@ fn a_remote_has_as_many_streams_at_a_time_as_are_allowed_and_more_when_they_end(
     assert_eq!(pair.dialer.session().open(), None);
 }
 
+/// Memory for the growth of windows, or none.
+struct Memory(bool);
+
+impl MemoryBudget for Memory {
+    fn reserve(&mut self, _bytes: u32) -> bool {
+        self.0
+    }
+}
+
+/// Writes until flow control stops that; returns the bytes written, and passed on.
+fn fill(pair: &mut Pair, near: StreamKey, far: StreamKey) -> (usize, usize) {
+    let (mut sent, mut passed) = (0, 0);
+    loop {
+        let written = pair.dialer.session().write(near, &[0; 64 << 10]);
+        pair.run(SECOND, |_| false);
+        let more = received(&pair.listener.take_events(), far).0.len();
+        (sent, passed) = (sent + written.count, passed + more);
+        if written.count == 0 && more == 0 {
+            return (sent, passed);
+        }
+    }
+}
+
 #[test]
 fn bytes_ahead_of_the_application_wait_within_the_windows() {
     let mut pair = Pair::connected(&Config::default());
     let (near, far) = open(&mut pair, b"x");
-    let mut sent = 1;
-    let mut passed = 1;
-    let total = 8 << 20;
-    while sent < total {
-        let block = vec![0; (total - sent).min(64 << 10)];
-        let written = pair.dialer.session().write(near, &block);
-        sent += written.count;
-        let before = (sent, passed);
-        pair.run(SECOND, |_| false);
-        passed += received(&pair.listener.take_events(), far).0.len();
-        if (sent, passed) == before && written.count == 0 {
-            break;
-        }
-    }
-    assert_eq!(passed, UNREAD_MAX);
-    let window = Config::CONNECTION_WINDOW as usize;
-    let held = UNREAD_MAX + window + SEND_WINDOW_MAX as usize;
-    assert!(sent <= held, "{sent}");
-    // What has been read is followed by more.
-    pair.listener.session().consumed(far, UNREAD_MAX);
-    pair.run(SECOND, |pair| {
-        received(&pair.listener.events, far).0.len() == UNREAD_MAX
-    });
-    assert_eq!(
-        received(&pair.listener.take_events(), far).0.len(),
-        UNREAD_MAX
+    let ahead = AHEAD_MIN as usize;
+    let (sent, passed) = fill(&mut pair, near, far);
+    assert_eq!(1 + passed, ahead);
+    let window = Config::default().stream_window as usize;
+    let held = ahead + window + SEND_WINDOW_MAX as usize;
+    assert!(sent >= window && sent <= held, "{sent}");
+    let now = pair.now;
+    let session = pair.listener.session();
+    // With the headers of packets.
+    let waiting = session.waiting();
+    let least = window - AHEAD_MIN as usize;
+    assert!(
+        waiting >= least && waiting <= least + least / 8,
+        "{waiting}"
     );
+    // What has been read is followed by as much.
+    session.consumed(far, AHEAD_MIN, now, &mut Memory(false));
+    pair.settle();
+    assert_eq!(received(&pair.listener.take_events(), far).0.len(), ahead);
+}
+
+#[test]
+fn streams_that_nobody_reads_leave_room_for_the_others() {
+    let mut pair = Pair::connected(&Config::default());
+    for _ in 0..3 {
+        let (near, far) = open(&mut pair, b"x");
+        fill(&mut pair, near, far);
+    }
+    let (near, far) = open(&mut pair, b"x");
+    let (_, passed) = fill(&mut pair, near, far);
+    assert_eq!(1 + passed, AHEAD_MIN as usize);
+    for (key, _) in (0..).map(StreamKey).zip(0..4) {
+        pair.listener.session().reset(key, 0);
+        pair.listener.session().remove(key);
+    }
+    assert_eq!(pair.listener.session().waiting(), 0);
+}
+
+#[test]
+fn a_stream_that_is_read_fast_is_passed_on_further_ahead_if_there_is_memory() {
+    for (memory, wait, factor) in [
+        (true, Duration::ZERO, 2),
+        (false, Duration::ZERO, 1),
+        (true, AHEAD_TIME, 1),
+    ] {
+        let mut pair = Pair::connected(&Config::default());
+        let (near, far) = open(&mut pair, b"x");
+        fill(&mut pair, near, far);
+        let now = pair.now;
+        let session = pair.listener.session();
+        session.consumed(far, AHEAD_MIN, now, &mut Memory(false));
+        session.consumed(far, AHEAD_MIN, now + wait, &mut Memory(memory));
+        pair.settle();
+        fill(&mut pair, near, far);
+        let stream = pair.listener.session().stream(far).expect("a stream");
+        assert_eq!(stream.unread, factor * AHEAD_MIN, "{memory} {wait:?}");
+    }
 }
 
 #[test]
@@ -281,7 +366,9 @@ proptest! {
             for event in pair.listener.take_events() {
                 match event {
                     Event::Data { key, bytes: more } => {
-                        pair.listener.session().consumed(key, more.len());
+                        let (count, now) = (more.len() as u32, pair.now);
+                        let session = pair.listener.session();
+                        session.consumed(key, count, now, &mut Memory(true));
                         bytes.extend_from_slice(&more);
                     }
                     Event::Finished { .. } => finished = true,

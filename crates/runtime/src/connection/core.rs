@@ -254,7 +254,7 @@ impl Core {
                 muxed.receive(connection, buffer, now, |link, event| handle(link, event))
             }
             Link::Quic(quic) => {
-                let received = quic.receive(connection, now, |link, event| handle(link, event));
+                let received = quic.receive(connection, |link, event| handle(link, event));
                 if quic.take_more_streams() {
                     streams.reopen();
                 }

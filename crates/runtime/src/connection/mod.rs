@@ -24,7 +24,6 @@ use std::time::Duration;
 
 use ferroswarm_proto::multistream::ProtocolId;
 use ferroswarm_proto::muxer::UNACKED_MAX;
-use ferroswarm_proto::resource::Priority;
 use ferroswarm_quic::Session;
 use ferroswarm_secure::{Channel, RecordError};
 
@@ -440,19 +439,6 @@ impl Connection {
     pub(crate) fn add_window_growth(&self, bytes: usize) {
         self.window_growth.fetch_add(bytes, Ordering::SeqCst);
         self.discharge();
-    }
-
-    /// Reserves memory for the growth of a receive window that all streams share, until the end of
-    /// the connection; returns whether there was any.
-    fn reserve_window(&self, bytes: u32) -> bool {
-        let reserved = self
-            .resources
-            .reserve_memory(self.scope, bytes.into(), Priority::WINDOW);
-        match reserved {
-            Ok(()) => self.add_window_growth(bytes as usize),
-            Err(_) => self.hub.stats.window_refusals.add(1),
-        }
-        reserved.is_ok()
     }
 
     pub(crate) fn sub_window_growth(&self, bytes: usize) {

@@ -133,6 +133,11 @@ impl<'a> Turn<'a> {
         discards
     }
 
+    /// Returns whether the write half is open.
+    pub(crate) fn is_write_open(&self) -> bool {
+        self.inner.write.fin() == FinState::Open
+    }
+
     /// Takes the number of bytes that JavaScript has read since the last turn.
     pub(crate) fn take_consumed(&mut self) -> u32 {
         self.inner.read.take_consumed()

@@ -94,8 +94,9 @@ pub(super) trait StreamLink {
         budget: &mut dyn MemoryBudget,
     ) -> u32;
 
-    /// Discards the rest of a stream that is no longer read.
-    fn discard(&mut self, key: StreamKey);
+    /// Discards the rest of a stream that is no longer read, but may still be written to if `writes`.
+    /// Returns whether its end is not reported any more.
+    fn discard(&mut self, key: StreamKey, writes: bool, now: Duration) -> bool;
 
     /// Resets a stream.
     fn reset(&mut self, key: StreamKey, code: u32);

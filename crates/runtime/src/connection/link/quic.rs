@@ -32,9 +32,6 @@ const EVENTS_MAX: usize = 128;
 /// Stream bytes passed on per turn.
 const READ_BYTES: usize = 1 << 20;
 
-/// Bytes read by JavaScript that let more be passed on: a quarter of what a stream holds unread.
-const CREDIT_STEP: u32 = 1 << 20;
-
 /// State of a QUIC connection under its lock.
 pub(in crate::connection) struct Quic {
     route: Arc<dyn Route>,
@@ -52,6 +49,8 @@ pub(in crate::connection) struct Quic {
     /// Our close is on its way.
     closed: bool,
     paused: bool,
+    /// Received bytes that count as held by the connection, besides those that streams hold.
+    waiting: usize,
 }
 
 impl Quic {
@@ -67,6 +66,7 @@ impl Quic {
             more_streams: false,
             closed: false,
             paused: false,
+            waiting: 0,
         }
     }
 
@@ -77,7 +77,6 @@ impl Quic {
     pub(in crate::connection) fn receive(
         &mut self,
         connection: &Connection,
-        now: Duration,
         mut handle: impl FnMut(&mut Self, Event<'_>),
     ) -> Result<Received, ConnectionFault> {
         self.handle_received(connection);
@@ -87,7 +86,7 @@ impl Quic {
         }
         self.paused = false;
         let is_over = self.pass_on(&mut handle);
-        self.grow_window(connection, now);
+        self.count_waiting(connection);
         if !is_over {
             return Ok(Received::More);
         }
@@ -234,6 +233,7 @@ impl Quic {
 
     /// Closes the connection unless that is on its way.
     pub(super) fn end(&mut self, connection: &Connection) {
+        connection.sub_held(std::mem::take(&mut self.waiting));
         if std::mem::replace(&mut self.closed, true) || self.session.ended().is_some() {
             return;
         }
@@ -323,11 +323,14 @@ impl Quic {
         }
     }
 
-    fn grow_window(&mut self, connection: &Connection, now: Duration) {
-        if let Some(bytes) = self.session.wants_window(now)
-            && connection.reserve_window(bytes)
-        {
-            self.session.grow(bytes);
+    /// Counts received bytes whose streams are not read as held by the connection.
+    fn count_waiting(&mut self, connection: &Connection) {
+        let waiting = self.session.waiting();
+        let before = std::mem::replace(&mut self.waiting, waiting);
+        if waiting > before {
+            connection.add_held(waiting - before);
+        } else if waiting < before {
+            connection.sub_held(before - waiting);
         }
     }
 
@@ -373,16 +376,21 @@ impl StreamLink for Quic {
         &mut self,
         key: StreamKey,
         bytes: u32,
-        _now: Duration,
-        _budget: &mut dyn MemoryBudget,
+        now: Duration,
+        budget: &mut dyn MemoryBudget,
     ) -> u32 {
-        self.session.consumed(key, bytes as usize);
-        CREDIT_STEP
+        self.session.consumed(key, bytes, now, budget).max(1)
     }
 
-    fn discard(&mut self, key: StreamKey) {
-        self.session.stop(key, StreamErrorCode::NoError as u32);
+    /// The remote of a stream that is closed as a whole is not told at once: it is about to end it.
+    fn discard(&mut self, key: StreamKey, writes: bool, now: Duration) -> bool {
+        if writes {
+            self.session.stop(key, StreamErrorCode::NoError as u32);
+        } else {
+            self.session.leave(key, now);
+        }
         self.added += 1;
+        true
     }
 
     fn reset(&mut self, key: StreamKey, code: u32) {

@@ -139,8 +139,12 @@ impl Streams {
             .entry(key)
             .is_some_and(|entry| entry.negotiation.is_some());
         // The remote's negotiation reply precedes the bytes to be discarded.
-        if !negotiates && turn.take_discard() {
-            link.discard(key);
+        if !negotiates
+            && turn.take_discard()
+            && link.discard(key, turn.is_write_open(), now)
+            && let Some(entry) = self.entry(key)
+        {
+            entry.remote_done = true;
         }
         return_credit(link, connection, key, &mut turn, now);
         let served = send_bytes(link, connection, key, &mut turn);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -66,6 +66,8 @@ struct Inbox(Mutex<Received>);
 struct Received {
     events: VecDeque<ConnectionEvent>,
     bytes: usize,
+    /// Local address that the last datagram was sent to, if the system tells it.
+    local: Option<IpAddr>,
     waker: Option<Waker>,
 }
 
@@ -245,7 +247,7 @@ impl Shared {
                 Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                     let inbox = self.inboxes.lock().get(&handle).cloned();
                     if let Some(inbox) = inbox {
-                        inbox.push(event, length);
+                        inbox.push(event, length, batch.local);
                     }
                 }
                 Some(DatagramEvent::NewConnection(incoming)) => {
@@ -337,8 +339,9 @@ fn is_of_one_remote(error: &io::Error) -> bool {
 
 impl Inbox {
     /// Adds an event, unless too much is waiting.
-    fn push(&self, event: ConnectionEvent, bytes: usize) {
+    fn push(&self, event: ConnectionEvent, bytes: usize, local: Option<IpAddr>) {
         let mut received = self.0.lock();
+        received.local = local.or(received.local);
         if received.bytes + bytes > INBOX_BYTES_MAX {
             return;
         }
@@ -360,8 +363,13 @@ pub(super) struct EndpointRoute {
 }
 
 impl EndpointRoute {
+    /// Returns the local address that the remote uses, as far as the system tells it.
     pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
-        self.endpoint.local_address()
+        let mut address = self.endpoint.local_address()?;
+        if let Some(ip) = self.inbox.0.lock().local {
+            address.set_ip(ip);
+        }
+        Ok(address)
     }
 }
 

@@ -156,10 +156,7 @@ impl Handshake {
         let (peer, key) = session
             .peer()
             .map_err(|error| ConnectError::Handshake(Arc::new(error)))?;
-        let mut local = self.route.local_address()?;
-        if let Some(ip) = session.local_ip() {
-            local.set_ip(ip);
-        }
+        let local = self.route.local_address()?;
         Ok((peer, key, session.remote_address(), local))
     }
 }

@@ -76,10 +76,14 @@ impl Socket {
             segment_size: transmit.segment_size,
             src_ip: transmit.src_ip,
         };
-        self.socket.try_io(Interest::WRITABLE, || {
-            self.state
-                .try_send(UdpSockRef::from(&self.socket), &transmit)
-        })
+        // Without asking for readiness first, which is not known yet of a new socket.
+        match self.state.try_send((&self.socket).into(), &transmit) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // Clears the readiness.
+                self.socket.try_io(Interest::WRITABLE, || Err(error))
+            }
+            sent => sent,
+        }
     }
 
     /// Waits until it may take more.

@@ -182,8 +182,9 @@ impl StreamLink for Muxed {
         step.max(1)
     }
 
-    fn discard(&mut self, key: StreamKey) {
+    fn discard(&mut self, key: StreamKey, _writes: bool, _now: Duration) -> bool {
         self.engine.discard(key);
+        false
     }
 
     fn reset(&mut self, key: StreamKey, code: u32) {
