@@ -109,7 +109,8 @@ const FAULTS = [
   [/^js > (go|rust) quic/, ['rr-100']],
   [/^js > js quic/, ['rounds']],
   [/^js > py quic/, ['reset']],
-  [/^py > (go|rust) quic/, ['rr-seq', 'rr-32', 'rr-100']]
+  [/^py > (go|rust) quic/, ['rr-seq', 'rr-32', 'rr-100', 'identify']],
+  [/^js > js ws-noise-yamux psk/, ['upload', 'download', 'upload-32', 'download-32']]
 ]
 const RESULT_COLUMN = 10
 
