@@ -132,7 +132,7 @@ impl Handshake {
                 session.handle_timeout(now);
             }
             transmit(session, &self.route, &mut self.datagrams, now);
-            session.poll_lost();
+            session.poll_handshake();
             if session.is_answered() {
                 *stage.lock() = Stage::Security;
             }
