@@ -57,7 +57,7 @@ const MTU_MAX_LOOPBACK: u16 = 16 << 10;
 
 /// A search for the largest datagram ends within this share of the maximum: each probe is sent once per
 /// connection, and is as long as what it probes for.
-const MTU_STEPS: u16 = 4;
+const MTU_STEPS: u16 = 2;
 
 /// Datagrams received are no longer than this.
 const PAYLOAD_MAX: u16 = MTU_MAX_LOOPBACK;
