@@ -318,7 +318,8 @@ impl Session {
     /// Returns whether [`poll`](Self::poll) may return an event without anything new from the
     /// endpoint.
     pub fn has_events(&self) -> bool {
-        self.accepts || !self.readable.is_empty() || self.reading.is_some()
+        let is_lost = self.ended.is_none() && self.connection.is_drained();
+        is_lost || self.accepts || !self.readable.is_empty() || self.reading.is_some()
     }
 
     /// Notices the end of a connection during its handshake. Streams that the remote has opened already
