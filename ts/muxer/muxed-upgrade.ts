@@ -13,7 +13,11 @@ import {
   RESERVATION_PRIORITY_ALWAYS,
   type SecurityName
 } from '../constants.ts'
-import { ResourceLimitExceededError, ResourceScopeClosedError } from '../errors.ts'
+import {
+  ResourceLimitExceededError,
+  ResourceScopeClosedError,
+  type UpgradeStage
+} from '../errors.ts'
 import type { AskedStage } from '../gate/hooks.ts'
 import type { SwarmGate } from '../gate/swarm-gate.ts'
 import { NO_ADDRESS } from '../identity/address.ts'
@@ -35,7 +39,6 @@ import { CloseLimit } from '../upgrade/close-limit.ts'
 import { FAILED_CLOSE_MS } from '../upgrade/pump.ts'
 import {
   type Carriage,
-  type DuplexStage,
   failedUpgrade,
   refusedUpgrade,
   type UpgradeOutcome,
@@ -111,7 +114,7 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
   // Aborted when the upgrade is given up, and when the duplex is destroyed.
   readonly #abandoned = new AbortController()
   readonly #destroyed = new AbortController()
-  #stage: DuplexStage = 'security'
+  #stage: UpgradeStage = 'security'
   #secured: SecureCarrier | undefined
   // Until a connection has it, and the code for its remote.
   #muxed: MuxedConn | undefined
@@ -132,7 +135,7 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
     })
   }
 
-  stage(): DuplexStage {
+  stage(): UpgradeStage {
     return this.#stage
   }
 

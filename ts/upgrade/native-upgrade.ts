@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.ts'
 import { Direction } from '../constants.ts'
 import type { DialSink } from '../dial/native-dials.ts'
-import { StateError } from '../errors.ts'
+import { StateError, type UpgradeStage } from '../errors.ts'
 import { ipOf } from '../identity/parsed-address.ts'
 import type { NativeRefusal } from '../native/addon.ts'
 import { CommandError } from '../native/command-error.ts'
@@ -12,7 +12,6 @@ import type { PipeHandle, RequestId } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
 import { Pump, type PumpEngine } from './pump.ts'
 import {
-  type DuplexStage,
   failedUpgrade,
   refusedUpgrade,
   type UpgradeOutcome,
@@ -82,7 +81,7 @@ export class NativeUpgrade implements UpgradeUnderWay {
     result.catch((err: unknown) => fails(() => this.#errorOf(err)))
   }
 
-  stage(): DuplexStage {
+  stage(): UpgradeStage {
     const [attempt] = this.#host.node.takeAttempts(this.#command.request).underWay
     return stageOf(attempt?.stage)
   }
@@ -112,6 +111,6 @@ export class NativeUpgrade implements UpgradeUnderWay {
 }
 
 /** The other stages of the native side are those of dials. */
-function stageOf(name: string | undefined): DuplexStage {
+function stageOf(name: string | undefined): UpgradeStage {
   return name === 'muxer' || name === 'psk' ? name : 'security'
 }

@@ -19,9 +19,6 @@ export interface UpgradeParameters {
   readonly onConnection: ((connection: Connection) => void) | undefined
 }
 
-/** A stage at which an upgrade of a duplex can fail. */
-export type DuplexStage = UpgradeStage
-
 /** Takes the outcome of an upgrade: one call, which has no effect once the upgrade was abandoned. */
 export interface UpgradeOutcome {
   /** Called when the connection is listed, before anyone is notified of it. */
@@ -35,7 +32,7 @@ export interface UpgradeUnderWay {
   /** Begins; `outcome` is called later. */
   begin(outcome: UpgradeOutcome): void
   /** Returns the stage that it has reached. */
-  stage(): DuplexStage
+  stage(): UpgradeStage
   /** Called once, at its outcome or before {@link abandon}. */
   settled(): void
   /** Ends it and destroys the duplex. */
@@ -57,7 +54,7 @@ export interface FailedUpgrade {
   readonly direction: 'inbound' | 'outbound'
   /** Address of the remote, as text. */
   readonly address: string
-  readonly stage: DuplexStage
+  readonly stage: UpgradeStage
   readonly error: Error
 }
 
@@ -79,7 +76,7 @@ export interface UpgradeReports {
 export function failedUpgrade(
   reports: UpgradeReports,
   { direction, duplex }: UpgradeParameters,
-  stage: DuplexStage,
+  stage: UpgradeStage,
   cause: Error
 ): UpgradeError {
   const error = new UpgradeError(`the upgrade failed: ${cause.message}`, { stage, cause })
