@@ -243,3 +243,60 @@ impl Drop for Arrival {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<String, String> {
+        let address: Multiaddr = text.parse().expect("a multiaddr");
+        socket_address(&address)
+            .map(|address| address.to_string())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn parses_whole_addresses_and_names_the_unsupported_part() {
+        let refused = |part: &str| Err(format!("no transport takes {part}"));
+        let cases = [
+            (
+                "/ip4/127.0.0.1/udp/4001/quic-v1",
+                Ok("127.0.0.1:4001".into()),
+            ),
+            ("/ip6/::1/udp/0/quic-v1", Ok("[::1]:0".into())),
+            ("/ip4/1.2.3.4/udp/1", refused("/udp/1")),
+            ("/ip4/1.2.3.4/udp/1/quic", refused("/quic")),
+            (
+                "/ip4/1.2.3.4/udp/1/quic-v1/webtransport",
+                refused("/webtransport"),
+            ),
+            (
+                "/dns4/localhost/udp/1/quic-v1",
+                refused("/dns4/localhost/udp/1/quic-v1"),
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        let address = "[fe80::1]:9".parse().expect("an address");
+        assert_eq!(multiaddr(address).to_string(), "/ip6/fe80::1/udp/9/quic-v1");
+    }
+
+    #[test]
+    fn a_socket_on_loopback_reaches_loopback_alone() {
+        let cases = [
+            ("127.0.0.1", "127.0.0.2", true),
+            ("127.0.0.1", "192.0.2.1", false),
+            ("192.0.2.7", "192.0.2.1", true),
+            ("192.0.2.7", "127.0.0.1", false),
+            ("0.0.0.0", "127.0.0.1", true),
+            ("0.0.0.0", "192.0.2.1", true),
+            ("0.0.0.0", "::1", false),
+            ("::", "::1", true),
+        ];
+        for (local, remote, expected) in cases {
+            let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+            assert_eq!(reaches(ip(local), ip(remote)), expected, "{local} {remote}");
+        }
+    }
+}
