@@ -2,7 +2,7 @@
 //!
 //! Everything here is sans-io, on top of quinn-proto. An [`Endpoint`] assigns received datagrams to
 //! connections; a [`Session`] is one of them. Its streams have dense [`StreamKey`]s, as those of a
-//! muxer have, and its authenticated [`Peer`] is the one of the TLS certificate, which is the same
+//! muxer have, and its authenticated peer is the one of the TLS certificate, which is the same
 //! as over TCP (libp2p specs, `quic/README.md` and `tls/tls.md`).
 //!
 //! [`StreamKey`]: ferroswarm_proto::muxer::StreamKey
