@@ -32,3 +32,11 @@ export function nativeTransports({
     ...(psk && { psk: psk.contents() })
   }
 }
+
+const NOT_VERIFIED = 'certificates of WebSocket servers are not verified: webSocket.verify is false'
+
+/** Warns of options that give up protection: to the log, or as a process warning if nothing logs warnings. */
+export function warnOfRisks({ webSocket, log }: Pick<SwarmSettings, 'webSocket' | 'log'>): void {
+  if (webSocket?.verify !== false || log.write('warn', 'swarm', NOT_VERIFIED)) return
+  process.emitWarning(NOT_VERIFIED, { type: 'FerroswarmWarning', code: 'WARN_NOT_VERIFIED' })
+}

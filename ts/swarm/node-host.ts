@@ -274,6 +274,7 @@ export class NodeHost
     this.engine.adoptNode(node.id, this)
     this.engine.listen(subscribedLevels())
     this.#node = node
+    if (webSocket !== undefined) loadNativeTransports().warnOfRisks(this.options)
   }
 
   /** Issues a command; errors get the stack of `from`'s caller, if given. */
