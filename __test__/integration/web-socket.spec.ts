@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { createWebSocketStream, WebSocketServer } from 'ws'
+import { writeFiles } from '../../interop/certificate.mjs'
 import {
   AbortError,
   type Connection,
@@ -308,6 +309,42 @@ test('an address over TLS is not listened on without a certificate', async (t) =
   t.regex(err.message, /TLS needs a certificate, and this swarm has none$/)
   t.is(err.attempts[0]?.hint, 'see the option webSocket')
   t.deepEqual(node.getListenAddrs(), [])
+})
+
+// A149
+test('certificates are replaced while the swarm listens, and its connections stay', async (t) => {
+  const folder = await writeFiles()
+  t.teardown(() => folder.remove())
+  const renewed = { cert: folder.cert, key: folder.key }
+  const listener = await echoing(t, WSS, CERTIFIED)
+  const [former, latter] = [
+    await createNode(t, TRUSTING),
+    await createNode(t, { webSocket: { roots: renewed.cert } })
+  ]
+  const dial = (node: Swarm): Promise<Connection> =>
+    node.dialAddr(addressOf(listener), listener.peerId, { force: true })
+  const connection = await dial(former)
+  t.regex(await refusalOf(t, dial(latter)), /certificate/i)
+  listener.setCertificates(renewed)
+  await assertEcho(t, connection)
+  await assertEcho(t, await dial(latter))
+  t.regex(await refusalOf(t, dial(former)), /certificate/i)
+  // What cannot be used changes nothing.
+  t.throws(() => listener.setCertificates({ cert: renewed.cert, key: KEY }), {
+    instanceOf: InvalidParametersError,
+    message: /^expected certificate\.key to be the private key of certificate\.cert/
+  })
+  await assertEcho(t, await dial(latter))
+})
+
+test('a swarm that has been given a certificate later listens over TLS', async (t) => {
+  const listener = await createNode(t)
+  await t.throwsAsync(listener.listen(WSS), { instanceOf: ListenError })
+  listener.setCertificates([{ cert: CERTIFICATE, key: KEY }])
+  t.true(await listener.listen(WSS))
+  const dialer = await createNode(t, TRUSTING)
+  const connection = await dialer.dialAddr(addressOf(listener), listener.peerId)
+  t.is(`${connection.remotePeer}`, `${listener.peerId}`)
 })
 
 test('a listener that is closed accepts nobody, and its connections stay', async (t) => {

@@ -49,7 +49,7 @@ import type {
   NativeResources,
   NativeScopeAnswer
 } from '../native/addon.ts'
-import { CommandError } from '../native/command-error.ts'
+import { CommandError, thrownByNative } from '../native/command-error.ts'
 import type { Counters } from '../native/counters.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import type { CommandHandle, ConnectionSink, Engine, NodeSink, Served } from '../native/engine.ts'
@@ -82,6 +82,7 @@ import { Deadlines } from '../stream/deadlines.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
 import { isTransportConn, type Opened } from '../transport/transport.ts'
 import { Transports } from '../transport/transports.ts'
+import type { PemCertificate } from '../transport/websocket-options.ts'
 import type { FailedUpgrade, UpgradeParameters } from '../upgrade/under-way.ts'
 import type { DuplexUpgrader, UpgradeHost } from '../upgrade/upgrader.ts'
 import type { AddedConnections, AddedConnectionsHost } from './added-connections.ts'
@@ -174,6 +175,7 @@ export class NodeHost
   readonly transports: Transports
   readonly gate: SwarmGate
   admission: Admission | undefined
+  hasCertificate: boolean
   readonly #connections: ConnectionTable
   readonly #excess: Excess
   readonly #registrar: Registrar
@@ -222,6 +224,7 @@ export class NodeHost
     this.#reports = new Reports(swarm, options.log, options.clock, this.#limits, (address, rule) =>
       this.gate.remoteRefused(address, rule)
     )
+    this.hasCertificate = (options.webSocket?.certificates.length ?? 0) > 0
     this.gate = new SwarmGate({
       clock: options.clock,
       log: options.log,
@@ -591,6 +594,16 @@ export class NodeHost
     this.admission ??= new Admission(this)
     // A swarm that closes lets nothing wait.
     this.admission.set(manager, hasQueue && !this.signal.aborted)
+  }
+
+  /** Replaces the certificates of listeners over TLS; throws `InvalidParametersError` and keeps them if one is invalid. */
+  setCertificates(certificates: readonly PemCertificate[]): void {
+    try {
+      this.node.setCertificates(loadNativeTransports().nativeCertificates(certificates))
+    } catch (err) {
+      throw thrownByNative(err)
+    }
+    this.hasCertificate = certificates.length > 0
   }
 
   streamRefused(core: ConnectionCore, refusal: ResourceLimitExceededError): void {
