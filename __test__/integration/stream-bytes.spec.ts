@@ -7,7 +7,7 @@ import {
   StreamResetError
 } from '../../ts/errors.ts'
 import type { Stream } from '../../ts/stream.ts'
-import { outcomeOf, pattern, until } from '../support/pair.ts'
+import { outcomeOf, pattern, STALLING_BYTES, until } from '../support/pair.ts'
 import { overPairs } from '../support/stacks.ts'
 
 const MIB = 1024 * 1024
@@ -71,7 +71,7 @@ overPairs('a slow reader holds the writer back, and gets everything', async (t, 
 
 overPairs('an unread stream does not hold up its neighbour', async (t, pair) => {
   const unread = await pair.openStreams()
-  const stuck = unread.near.write(new Uint8Array(4 * MIB))
+  const stuck = unread.near.write(new Uint8Array(STALLING_BYTES))
   stuck.catch(() => {})
   const { near, far } = await pair.openStreams()
   const received = collect(far)

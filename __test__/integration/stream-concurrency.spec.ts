@@ -8,11 +8,9 @@ import {
   StreamResetError,
   StreamStateError
 } from '../../ts/errors.ts'
-import { outcomeOf, pattern, turns, until } from '../support/pair.ts'
+import { outcomeOf, pattern, STALLING_BYTES, turns, until } from '../support/pair.ts'
 import { seeded } from '../support/random.ts'
 import { overPairs } from '../support/stacks.ts'
-
-const MIB = 1024 * 1024
 
 // N17
 overPairs(
@@ -87,7 +85,7 @@ overPairs('a write concurrent with closeWrite is whole or refused', async (t, pa
 overPairs('a pending read or write does not delay a change of state', async (t, pair) => {
   const { near } = await pair.openStreams()
   const reading = near.read(1)
-  const writing = near.write(new Uint8Array(4 * MIB))
+  const writing = near.write(new Uint8Array(STALLING_BYTES))
   t.is(await outcomeOf(writing), 'waits')
   near.setState(StreamState.CLOSE_WRITE)
   t.is(near.state, StreamState.CLOSE_WRITE)
@@ -148,12 +146,12 @@ overPairs('an aborted call lets the next one proceed', async (t, pair) => {
   t.deepEqual(await next, pattern(5))
 
   const second = new AbortController()
-  const writing = near.write(new Uint8Array(4 * MIB).fill(1), { signal: second.signal })
+  const writing = near.write(new Uint8Array(STALLING_BYTES).fill(1), { signal: second.signal })
   const after = near.write(Uint8Array.of(2))
   t.is(await outcomeOf(writing), 'waits')
   second.abort()
   const err = await t.throwsAsync(writing, { instanceOf: AbortError })
-  const reading = far.read(undefined, { maxBytes: 8 * MIB })
+  const reading = far.read(undefined, { maxBytes: 2 * STALLING_BYTES })
   await after
   await near.closeWrite()
   const bytes = await reading

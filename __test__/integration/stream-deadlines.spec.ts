@@ -3,10 +3,16 @@ import type { ExecutionContext } from 'ava'
 import { StreamState } from '../../ts/constants.ts'
 import { InvalidParametersError, StreamEOFError, TimeoutError } from '../../ts/errors.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { createPair, outcomeOf, type Pair, pattern, turns, until } from '../support/pair.ts'
+import {
+  createPair,
+  outcomeOf,
+  type Pair,
+  pattern,
+  STALLING_BYTES,
+  turns,
+  until
+} from '../support/pair.ts'
 import { overStacks, type Stack } from '../support/stacks.ts'
-
-const MIB = 1024 * 1024
 
 interface Timed extends Pair {
   /** The clock of both nodes. */
@@ -52,7 +58,7 @@ overTime(
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
     near.setWriteDeadline(pair.clock.now() + 100)
-    const sent = pattern(4 * MIB)
+    const sent = pattern(STALLING_BYTES)
     const writing = near.write(sent)
     const queued = near.write(pattern(1))
     t.is(await outcomeOf(writing), 'waits')
@@ -63,7 +69,7 @@ overTime(
     t.is(none.bytesAccepted, 0)
     t.is(near.state, StreamState.OPEN)
     near.setWriteDeadline(null)
-    const reading = far.read(undefined, { maxBytes: 8 * MIB })
+    const reading = far.read(undefined, { maxBytes: STALLING_BYTES })
     await near.write(sent.subarray(err.bytesAccepted))
     await near.closeWrite()
     t.is(Buffer.compare(await reading, sent), 0)
@@ -131,14 +137,15 @@ overTime(
 
 overTime('a deadline that ends the wait of closeWrite does not undo it', async (t, pair) => {
   const { near, far } = await pair.openStreams()
-  const writing = near.write(pattern(2 * MIB))
+  const writing = near.write(pattern(STALLING_BYTES))
   const closing = near.closeWrite()
   near.setWriteDeadline(pair.clock.now() + 100)
   t.is(await outcomeOf(closing), 'waits')
   pair.clock.advance(100)
   const { bytesAccepted } = await t.throwsAsync(writing, { instanceOf: TimeoutError })
   await t.throwsAsync(closing, { instanceOf: TimeoutError })
-  t.is((await far.read()).length, bytesAccepted)
+  const read = await far.read(undefined, { maxBytes: STALLING_BYTES })
+  t.is(read.length, bytesAccepted)
   t.is(near.state, StreamState.CLOSE_WRITE)
 })
 
@@ -158,14 +165,14 @@ overTime('a deadline is a date, a number or null', async (t, pair) => {
 // N30
 overTime('a writer whose peer does not read waits, for as long as it takes', async (t, pair) => {
   const { near, far } = await pair.openStreams()
-  const sent = pattern(2 * MIB)
+  const sent = pattern(STALLING_BYTES)
   const writing = near.write(sent)
   for (let minutes = 0; minutes < 10; minutes += 1) {
     pair.clock.advance(60_000)
     t.is(await outcomeOf(writing), 'waits')
   }
   t.is(near.state, StreamState.OPEN)
-  const reading = far.read()
+  const reading = far.read(undefined, { maxBytes: STALLING_BYTES })
   await writing
   await near.closeWrite()
   t.is(Buffer.compare(await reading, sent), 0)

@@ -3,7 +3,14 @@ import type { ExecutionContext } from 'ava'
 import { StreamErrorCode } from '../../ts/constants.ts'
 import { ResourceLimitExceededError, StreamResetError } from '../../ts/errors.ts'
 import type { Stream } from '../../ts/stream.ts'
-import { createPair, outcomeOf, type Pair, pattern, until } from '../support/pair.ts'
+import {
+  createPair,
+  outcomeOf,
+  type Pair,
+  pattern,
+  STALLING_BYTES,
+  until
+} from '../support/pair.ts'
 import { overPairs, overStacks } from '../support/stacks.ts'
 
 const KIB = 1024
@@ -106,7 +113,7 @@ overPairs(
   'a writer stops with its reader and goes on with it, window by window',
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
-    const sent = pattern(3 * MIB)
+    const sent = pattern(STALLING_BYTES)
     const writing = near.write(sent)
     t.is(await outcomeOf(writing), 'waits')
     const parts: Uint8Array[] = []

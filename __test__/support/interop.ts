@@ -11,7 +11,7 @@ import { ping } from '../../ts/protocols/ping.ts'
 import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { CONTRACT, requestOf, serveContract } from './contract.ts'
-import { createNode, pattern } from './pair.ts'
+import { createNode, pattern, until } from './pair.ts'
 import { declareMissing, declareServer, findPeer, runClient, type Stack } from './peer-program.ts'
 
 /** A foreign peer, and the behaviour in which implementations differ. */
@@ -23,6 +23,8 @@ export interface ForeignPeer {
   readonly codeSent: number
   /** Code it reads from our resets, null if it reads none. */
   readonly codeSeen: number | null
+  /** It cannot reset a stream: dropping one ends it. */
+  readonly endsInsteadOfReset?: boolean
 }
 
 /** A stack as ours has it. */
@@ -68,6 +70,8 @@ export interface InteropOptions {
 }
 
 const PINGS = 5
+/** Bytes of an echo that py-libp2p may have outstanding over QUIC: it drops what it has not read beyond 2 MiB. */
+const PY_QUIC_BYTES = 1024 * 1024
 const ECHO_BYTES = 64 * 1024 * 1024
 const BLOCK_BYTES = 64 * 1024
 /** Initial window of a stream: a peer can echo this much before we read. */
@@ -171,9 +175,12 @@ const OUTBOUND: Record<string, OutboundCase> = {
     }
     const { remotePeer, remoteAddr, localPeer, localAddr } = connection
     t.deepEqual(facts.listenAddrs.map(without(remotePeer)), [String(remoteAddr)])
-    // Over TLS, go calls it /wss, and js /ws.
-    const socket = (addr: string): string => addr.replace(/\/(?:tls\/)?wss?$/, '')
-    t.is(socket(without(localPeer)(facts.observedAddr)), socket(String(localAddr)))
+    // py-libp2p takes every remote for one over TCP.
+    if (peer.name !== 'py' || connection.state.transport === 'tcp') {
+      // Over TLS, go calls WebSocket /wss, and js /ws.
+      const socket = (addr: string): string => addr.replace(/\/(?:tls\/)?wss?$/, '')
+      t.is(socket(without(localPeer)(facts.observedAddr)), socket(String(localAddr)))
+    }
     // It is stored only if it is valid. Not all peers send one.
     const { peerstore } = connection.swarm
     if (peer.name === 'go' || peer.name === 'js') {
@@ -182,13 +189,16 @@ const OUTBOUND: Record<string, OutboundCase> = {
     t.deepEqual(peerstore.addrs(remotePeer).map(String), [String(remoteAddr)])
   },
 
-  async 'echoes 64 MiB'(t, connection) {
+  async 'echoes 64 MiB'(t, connection, peer) {
     const stream = await connection.newStream(CONTRACT.echo)
     const sent = createHash('sha256')
     const received = createHash('sha256')
     let count = 0
+    const outstanding =
+      peer.name === 'py' && connection.state.transport === 'quic' ? PY_QUIC_BYTES : ECHO_BYTES
     const send = async (): Promise<void> => {
       for (let at = 0; at < ECHO_BYTES; at += BLOCK_BYTES) {
+        await until(() => at - count < outstanding)
         const block = pattern(BLOCK_BYTES, at / BLOCK_BYTES)
         sent.update(block)
         await stream.write(block)
@@ -233,9 +243,13 @@ const OUTBOUND: Record<string, OutboundCase> = {
   async 'resets a stream, and accepts our reset'(t, connection, peer) {
     const theirs = await connection.newStream(CONTRACT.reset)
     await theirs.write(Uint8Array.of(1))
-    const error = await t.throwsAsync(theirs.read(1), { instanceOf: StreamResetError })
-    t.is(error?.errorCode, peer.codeSent)
-    t.true(error?.remote)
+    if (peer.endsInsteadOfReset === true) {
+      await t.throwsAsync(theirs.read(1), { instanceOf: StreamEOFError })
+    } else {
+      const error = await t.throwsAsync(theirs.read(1), { instanceOf: StreamResetError })
+      t.is(error?.errorCode, peer.codeSent)
+      t.true(error?.remote)
+    }
     const ours = await connection.newStream(CONTRACT.echo)
     await ours.write(Uint8Array.of(1))
     await ours.read(1)

@@ -115,6 +115,9 @@ export function pattern(length: number, seed = 0): Uint8Array {
   return bytes
 }
 
+/** Bytes that no stream takes at once while its peer does not read: more than the windows of every stack. */
+export const STALLING_BYTES = 16 * 1024 * 1024
+
 /** Resolves after `count` iterations of the event loop. */
 export async function turns(count = 3): Promise<void> {
   for (let turn = 0; turn < count; turn += 1) {

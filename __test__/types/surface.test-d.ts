@@ -94,12 +94,12 @@ expect<Equal<Connection['state']['muxerEngine'], 'yamux' | 'yamux-crate' | ''>>(
 expect<
   Equal<
     AddressAttempt['stage'],
-    'filter' | 'gate' | 'resolve' | 'connect' | 'security' | 'muxer' | 'listen'
+    'filter' | 'gate' | 'resolve' | 'connect' | 'psk' | 'security' | 'muxer' | 'listen'
   >
 >()
 expect<Equal<AddressAttempt['transport'], TransportName | ''>>()
 expect<Equal<UpgradeError['stage'], 'psk' | 'security' | 'muxer' | ''>>()
-expect<Equal<UpgradeOperation['stage'], 'connect' | 'security' | 'muxer' | undefined>>()
+expect<Equal<UpgradeOperation['stage'], 'connect' | 'psk' | 'security' | 'muxer' | undefined>>()
 expect<Equal<RefusedMessage['option'], string>>()
 expect<Equal<RefusedMessage['scope'], string>>()
 expect<Equal<IsAny<Stream['stat']>, false>>()

@@ -78,12 +78,12 @@ test('muxers of the application leave tcp and quic', (t) => {
   t.deepEqual(resolveTransports(undefined, { ...needs, isPrivate: true }), ['tcp'])
 })
 
-test('the options of QUIC have the defaults of go-libp2p, and a handshake of 10 s', (t) => {
+test('the options of QUIC have the timeouts of go-libp2p, a handshake of 10 s, and wider windows', (t) => {
   t.deepEqual(resolveQuic(), {
     idleTimeout: 30_000,
     keepAliveInterval: 15_000,
-    streamWindow: 10 * MIB,
-    connectionWindow: 15 * MIB,
+    streamWindow: 6 * MIB,
+    connectionWindow: 24 * MIB,
     maxStreams: 256,
     handshakeTimeout: 10_000
   })
@@ -93,7 +93,7 @@ test('an option of QUIC moves the defaults that depend on it', (t) => {
   t.is(resolveQuic({ idleTimeout: 4_000 }).keepAliveInterval, 2_000)
   t.is(resolveQuic({ idleTimeout: 90_000 }).keepAliveInterval, 15_000)
   t.is(resolveQuic({ connectionWindow: MIB }).streamWindow, MIB)
-  t.is(resolveQuic({ streamWindow: 64 * MIB }).connectionWindow, 64 * MIB)
+  t.is(resolveQuic({ streamWindow: 64 * MIB }).connectionWindow, 256 * MIB)
 })
 
 test('an invalid option of QUIC is refused by name', (t) => {
@@ -296,8 +296,8 @@ test('the native side gets the options as they are resolved, and only those that
       idleTimeoutMs: 4_000,
       keepaliveIntervalMs: 2_000,
       handshakeTimeoutMs: 10_000,
-      streamWindowBytes: 10 * MIB,
-      connectionWindowBytes: 15 * MIB,
+      streamWindowBytes: 6 * MIB,
+      connectionWindowBytes: 24 * MIB,
       maxStreams: 256
     },
     webSocket: { certificates: [{ cert: CERTIFICATE, key: KEY }], roots: [], verify: false }

@@ -38,7 +38,10 @@ export type ResolvedQuicOptions = Readonly<Required<QuicOptions>>
 
 const MIB = 1024 * 1024
 
-/** As in go-libp2p, but for the handshake, whose 5 s there are short for a path with loss. */
+/**
+ * As in go-libp2p, but for the handshake, whose 5 s there are short for a path with loss, and the windows: three streams
+ * that nobody reads leave a quarter of the connection's to the others.
+ */
 const DEFAULTS: ResolvedQuicOptions = {
   idleTimeout: 30_000,
   keepAliveInterval: 15_000,
@@ -94,7 +97,9 @@ export function resolveQuic(options: QuicOptions = {}): ResolvedQuicOptions {
     keepAliveInterval:
       options.keepAliveInterval ?? Math.min(DEFAULTS.keepAliveInterval, idleTimeout / 2),
     streamWindow,
-    connectionWindow: connectionWindow ?? Math.max(DEFAULTS.connectionWindow, Math.min(4 * streamWindow, WINDOW_BYTES_MAX)),
+    connectionWindow:
+      connectionWindow ??
+      Math.max(DEFAULTS.connectionWindow, Math.min(4 * streamWindow, WINDOW_BYTES_MAX)),
     maxStreams: options.maxStreams ?? DEFAULTS.maxStreams,
     handshakeTimeout: options.handshakeTimeout ?? DEFAULTS.handshakeTimeout
   })

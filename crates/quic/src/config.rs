@@ -55,6 +55,10 @@ const MTU_MAX: u16 = 1_452;
 /// The same within a host, whose loopback interface carries 64 KiB.
 const MTU_MAX_LOOPBACK: u16 = 16 << 10;
 
+/// A search for the largest datagram ends within this share of the maximum: each probe is sent once per
+/// connection, and is as long as what it probes for.
+const MTU_STEPS: u16 = 2;
+
 /// Datagrams received are no longer than this.
 const PAYLOAD_MAX: u16 = MTU_MAX_LOOPBACK;
 
@@ -162,7 +166,9 @@ impl Settings {
 
 fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
     let mut discovery = MtuDiscoveryConfig::default();
-    discovery.upper_bound(mtu_max);
+    discovery
+        .upper_bound(mtu_max)
+        .minimum_change(mtu_max / MTU_STEPS);
     let mut transport = TransportConfig::default();
     transport
         .max_idle_timeout(IdleTimeout::try_from(config.idle_timeout).ok())

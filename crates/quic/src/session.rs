@@ -321,16 +321,12 @@ impl Session {
         self.accepts || !self.readable.is_empty() || self.reading.is_some()
     }
 
-    /// Notices the end of a connection whose events are not [polled](Self::poll) yet.
-    pub fn poll_lost(&mut self) {
-        while !self.connection.is_handshaking() || self.ended.is_none() {
-            match self.connection.poll() {
-                Some(event @ quinn_proto::Event::ConnectionLost { .. }) => {
-                    self.convert(event);
-                }
-                Some(_) => {}
-                None => break,
-            }
+    /// Notices the end of a connection during its handshake. Streams that the remote has opened already
+    /// are left to [`poll`](Self::poll).
+    pub fn poll_handshake(&mut self) {
+        while let Some(event) = self.connection.poll() {
+            // Without streams of ours there is nothing to report.
+            let _ = self.convert(event);
         }
     }
 

@@ -39,6 +39,8 @@ pub(crate) struct End {
     /// Accepting asks for a proof of the remote's address first.
     pub(crate) demands_proof: bool,
     pub(crate) proofs_demanded: u32,
+    /// It does not take events of streams yet.
+    pub(crate) is_in_handshake: bool,
 }
 
 /// Two ends and a clock.
@@ -66,6 +68,7 @@ impl End {
             events: Vec::new(),
             demands_proof: false,
             proofs_demanded: 0,
+            is_in_handshake: false,
         }
     }
 
@@ -123,6 +126,10 @@ impl End {
             if let Some(answer) = self.endpoint.handle_event(handle, event) {
                 session.handle_event(answer);
             }
+        }
+        if self.is_in_handshake {
+            session.poll_handshake();
+            return;
         }
         while let Some(event) = session.poll() {
             self.events.push(event);

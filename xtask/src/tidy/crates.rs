@@ -16,7 +16,8 @@ const CRATES: &str = "
     store
     websocket
     secure: chacha proto
-    runtime: pnet proto secure send-queue store websocket
+    quic: proto secure
+    runtime: pnet proto quic secure send-queue store websocket
     node: runtime
     fuzz-targets: pnet proto secure websocket
     budgets: proto secure runtime

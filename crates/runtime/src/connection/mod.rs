@@ -63,7 +63,7 @@ pub(crate) enum Layers {
     /// QUIC.
     Quic {
         route: Arc<dyn Route>,
-        session: Session,
+        session: Box<Session>,
     },
 }
 

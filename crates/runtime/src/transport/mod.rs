@@ -166,7 +166,10 @@ impl Listener {
     pub(crate) async fn accept(&self) -> io::Result<Arrival> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(Arrival::Tcp),
-            Self::Quic(listener) => listener.accept().await.map(Arrival::Quic),
+            Self::Quic(listener) => {
+                let arrival = listener.accept().await?;
+                Ok(Arrival::Quic(Box::new(arrival)))
+            }
             Self::WebSocket(listener) => listener.accept().await.map(Arrival::WebSocket),
             #[cfg(unix)]
             Self::Unix(listener) => listener.accept().await.map(Arrival::Unix),
@@ -190,7 +193,7 @@ impl Listener {
 /// An accepted connection that nothing has been read from. Dropping it refuses it.
 pub(crate) enum Arrival {
     Tcp(tcp::Arrival),
-    Quic(quic::Arrival),
+    Quic(Box<quic::Arrival>),
     WebSocket(websocket::Arrival),
     #[cfg(unix)]
     Unix(unix::Arrival),

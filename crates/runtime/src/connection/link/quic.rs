@@ -35,7 +35,7 @@ const READ_BYTES: usize = 1 << 20;
 /// State of a QUIC connection under its lock.
 pub(in crate::connection) struct Quic {
     route: Arc<dyn Route>,
-    session: Session,
+    session: Box<Session>,
     received: VecDeque<ConnectionEvent>,
     /// Datagrams that the socket had no room for.
     unsent: Option<(Transmit, Vec<u8>)>,
@@ -54,7 +54,7 @@ pub(in crate::connection) struct Quic {
 }
 
 impl Quic {
-    pub(super) fn new(route: Arc<dyn Route>, session: Session) -> Self {
+    pub(super) fn new(route: Arc<dyn Route>, session: Box<Session>) -> Self {
         Self {
             route,
             session,

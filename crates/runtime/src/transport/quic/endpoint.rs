@@ -119,20 +119,17 @@ impl Endpoint {
         self.shared.refuse(incoming);
     }
 
-    /// Asks the remote to prove its address; returns false if it has.
-    pub(super) fn retry(&self, incoming: Incoming) -> Result<(), Incoming> {
-        if incoming.remote_address_validated() {
-            return Err(incoming);
-        }
+    /// Asks a remote that has not proved its address to do so.
+    pub(super) fn retry(&self, incoming: Incoming) {
         let mut bytes = Vec::new();
         let transmit = self.shared.proto.lock().retry(incoming, &mut bytes);
         match transmit {
             Ok(transmit) => {
                 // A lost answer is asked for again.
                 self.shared.socket.try_send(&transmit, &bytes).ok();
-                Ok(())
             }
-            Err(error) => Err(error.into_incoming()),
+            // It has.
+            Err(error) => self.refuse(error.into_incoming()),
         }
     }
 

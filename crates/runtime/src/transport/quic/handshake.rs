@@ -29,7 +29,7 @@ pub(crate) struct Authenticated {
 
 impl Authenticated {
     /// Returns the connection; `None` if it was taken before.
-    pub(crate) fn take(&self) -> Option<(Session, Arc<dyn Route>)> {
+    pub(crate) fn take(&self) -> Option<(Box<Session>, Arc<dyn Route>)> {
         let mut handshake = self.handshake.lock().take()?;
         let session = handshake.session.take()?;
         Some((session, Arc::clone(&handshake.route) as _))
@@ -57,7 +57,7 @@ pub(super) async fn complete(
     remote: &Remote<'_>,
 ) -> Result<RawConnection, ConnectError> {
     let mut handshake = Handshake {
-        session: Some(session),
+        session: Some(Box::new(session)),
         route,
         epoch,
         received: VecDeque::new(),
@@ -101,7 +101,7 @@ pub(super) async fn complete(
 /// A connection and its way through the endpoint.
 struct Handshake {
     /// Empty once it has been taken.
-    session: Option<Session>,
+    session: Option<Box<Session>>,
     route: Arc<EndpointRoute>,
     epoch: Instant,
     received: VecDeque<ConnectionEvent>,
@@ -132,7 +132,7 @@ impl Handshake {
                 session.handle_timeout(now);
             }
             transmit(session, &self.route, &mut self.datagrams, now);
-            session.poll_lost();
+            session.poll_handshake();
             if session.is_answered() {
                 *stage.lock() = Stage::Security;
             }

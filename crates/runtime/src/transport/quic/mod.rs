@@ -207,10 +207,8 @@ impl Arrival {
 
     /// Makes the remote come again with a proof of its address.
     pub(super) fn demand_proof(mut self) {
-        if let Some(incoming) = self.incoming.take()
-            && let Err(incoming) = self.endpoint.retry(incoming)
-        {
-            self.incoming = Some(incoming);
+        if let Some(incoming) = self.incoming.take() {
+            self.endpoint.retry(incoming);
         }
     }
 
