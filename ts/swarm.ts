@@ -119,10 +119,6 @@ const loadStreamNotices = lazyModule<typeof import('./swarm/stream-notices.ts')>
   './swarm/stream-notices'
 )
 const loadUpgrader = lazyModule<typeof import('./upgrade/upgrader.ts')>(url, './upgrade/upgrader')
-const loadWebSocket = lazyModule<typeof import('./transport/websocket-options.ts')>(
-  url,
-  './transport/websocket-options'
-)
 
 const LISTEN_CHECKS: OptionChecks<ListenOptions> = {
   reusePort: (value, name) => {
@@ -936,10 +932,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * ```
    */
   setCertificates(certificate: WebSocketCertificate | readonly WebSocketCertificate[]): void {
-    const { checkCertificates, resolveCertificates } = loadWebSocket()
-    checkCertificates(certificate, 'certificate')
     this.#assertStarted()
-    this.#host.setCertificates(resolveCertificates(certificate, 'certificate'))
+    this.#host.setCertificates(certificate)
   }
 
   /**

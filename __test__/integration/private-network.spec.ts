@@ -22,7 +22,8 @@ import { createNode, pattern, until } from '../support/pair.ts'
 
 const ECHO = '/echo/1.0.0'
 const DIGITS = createHash('sha256').update('a network').digest('hex')
-const OTHER = createHash('sha256').update('another network').digest('hex')
+/** Differs in one bit. */
+const OTHER = `${DIGITS.slice(0, -1)}${(Number.parseInt(DIGITS.slice(-1), 16) ^ 1).toString(16)}`
 const FILE = `/key/swarm/psk/1.0.0/\n/base16/\n${DIGITS}\n`
 const WEB_SOCKET = { certificate: { cert: CERTIFICATE, key: KEY }, roots: CERTIFICATE }
 const TCP = '/ip4/127.0.0.1/tcp/0'
@@ -53,7 +54,7 @@ const ADDRESSES: Record<string, (t: ExecutionContext) => Promise<string>> = {
 for (const [name, addressFor] of Object.entries(ADDRESSES)) {
   const options: SwarmOptions = { transports: ['tcp', 'ws', 'unix'], webSocket: WEB_SOCKET }
 
-  // S19
+  // Q1, go 168
   test(`nodes with one key exchange bytes over ${name}`, async (t) => {
     const listener = await echoing(t, await addressFor(t), { ...options, psk: DIGITS })
     const dialer = await createNode(t, { ...options, psk: FILE })
@@ -69,6 +70,7 @@ for (const [name, addressFor] of Object.entries(ADDRESSES)) {
     await until(() => listener.getTotalConnections() === 0)
   })
 
+  // A144, A145
   for (const [title, mine, theirs] of [
     ['a node with another key gets nowhere', OTHER, DIGITS],
     ['a node without a key gets nowhere', undefined, DIGITS],
@@ -119,6 +121,54 @@ test('every byte is encrypted by the key, from the first after the nonce', async
   }
 })
 
+// A146
+test('a remote that stops within its nonce is disconnected at the deadline', async (t) => {
+  const listener = await echoing(t, TCP, { ...IMPATIENT, psk: DIGITS })
+  const socket = connect(Number(`${listener.getListenAddrs()[0]}`.split('/')[4]), '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  let received = 0
+  socket
+    .on('error', () => {})
+    .on('data', ({ length }) => {
+      received += length
+    })
+  socket.write(new Uint8Array(23))
+  await once(socket, 'close')
+  t.is(received, 24, 'its nonce alone')
+  t.is(listener.getTotalConnections(), 0)
+})
+
+// A147, go 168
+test('a swarm.key file is one with either line ending and encoding', async (t) => {
+  const bytes = Buffer.from(DIGITS, 'hex')
+  const file = (encoding: string, contents: string | Buffer, end = '\n'): Buffer =>
+    Buffer.concat([
+      Buffer.from(`/key/swarm/psk/1.0.0/${end}/${encoding}/${end}`),
+      Buffer.from(contents)
+    ])
+  const listener = await echoing(t, TCP, { psk: DIGITS })
+  for (const psk of [
+    file('base16', `${DIGITS}\r\n`, '\r\n'),
+    file('base16', DIGITS.toUpperCase()),
+    file('base64', `${bytes.toString('base64')}\n`),
+    file('bin', bytes)
+  ]) {
+    const dialer = await createNode(t, { psk })
+    const [address] = listener.getListenAddrs()
+    const connection = await dialer.dialAddr(`${address}`, listener.peerId)
+    t.is(`${connection.remotePeer}`, `${listener.peerId}`)
+  }
+  for (const psk of [
+    file('base16', DIGITS.slice(2)),
+    file('base16', `${DIGITS}00`),
+    file('base16', DIGITS.replace(/.$/, 'g')),
+    file('base32', DIGITS),
+    file('bin', bytes.subarray(1))
+  ]) {
+    await t.throwsAsync(createSwarm({ psk }), { instanceOf: InvalidParametersError })
+  }
+})
+
 test('QUIC and memory have no place in a private network', async (t) => {
   const node = await createNode(t, { psk: DIGITS })
   t.deepEqual(node.options.transports, ['tcp', 'ws'])
@@ -143,6 +193,7 @@ test('without an address a node of a private network listens on TCP alone', asyn
   for (const addr of node.getListenAddrs()) t.regex(`${addr}`, /\/tcp\/\d+$/)
 })
 
+// A148, go 168
 test('LIBP2P_FORCE_PNET=1 lets no swarm run without a key', async (t) => {
   const start = (options: SwarmOptions): ReturnType<typeof program> =>
     program(
@@ -165,6 +216,7 @@ test('LIBP2P_FORCE_PNET=1 lets no swarm run without a key', async (t) => {
   t.like(await start({ psk: DIGITS }), { code: 0 })
 })
 
+// A149
 test('the key shows in no error, inspection or log', async (t) => {
   const logged: unknown[][] = []
   const log = (...line: unknown[]): void => void logged.push(line)

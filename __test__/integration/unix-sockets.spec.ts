@@ -29,7 +29,6 @@ async function echoing(t: ExecutionContext, address: string): Promise<Swarm> {
   return node
 }
 
-// U1
 test('two nodes exchange bytes over a Unix socket', async (t) => {
   const address = addressOf(await socketPath(t))
   const listener = await echoing(t, address)
@@ -57,7 +56,6 @@ test('a path with spaces, percent signs and letters beyond ASCII is one', async 
   t.is(`${connection.remoteAddr}`, `${listener.getListenAddrs()[0]}`)
 })
 
-// U2
 test('a swarm that does not name unix neither dials nor listens on it', async (t) => {
   const path = await socketPath(t)
   const listener = await echoing(t, addressOf(path))
@@ -70,7 +68,6 @@ test('a swarm that does not name unix neither dials nor listens on it', async (t
   t.is(listener.getTotalConnections(), 0)
 })
 
-// U3
 test('the file is gone once the listener is closed, and its connections stay', async (t) => {
   const path = await socketPath(t)
   const listener = await echoing(t, addressOf(path))
@@ -96,7 +93,6 @@ test('the close of a swarm removes the files of its listeners', async (t) => {
   t.false(existsSync(path))
 })
 
-// U4
 test('a socket that nobody listens on any more is replaced; another file is left alone', async (t) => {
   const path = await socketPath(t)
   // A process that ends without closing its listener leaves its file: so does a socket whose file is linked again.
@@ -131,7 +127,6 @@ test('a path that is too long for a socket is refused with its bound', async (t)
   t.regex(err.message, process.platform === 'darwin' ? /103/ : /107/)
 })
 
-// I10
 test('a dial is aborted during the handshake, and its socket closed', async (t) => {
   const path = await socketPath(t)
   const accepted: Socket[] = []

@@ -2,7 +2,12 @@
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { type ClientRequestArgs, createServer, get } from 'node:http'
-import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
+import {
+  type AddressInfo,
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type Socket
+} from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
@@ -16,7 +21,8 @@ import {
   InvalidParametersError,
   ListenError,
   type Swarm,
-  type SwarmOptions
+  type SwarmOptions,
+  TimeoutError
 } from '../../ts/index.ts'
 import { CERTIFICATE, KEY } from '../support/certificate.ts'
 import { createNode, pattern, until } from '../support/pair.ts'
@@ -66,7 +72,7 @@ async function refusalOf(t: ExecutionContext, dial: Promise<unknown>): Promise<s
   return attempts[0]?.cause.message ?? ''
 }
 
-// A144
+// U4
 test('two nodes exchange bytes over WebSocket', async (t) => {
   const listener = await echoing(t, WS)
   const dialer = await createNode(t)
@@ -83,7 +89,6 @@ test('two nodes exchange bytes over WebSocket', async (t) => {
   await assertEcho(t, connection)
 })
 
-// A145
 test('a certificate is given as text, as bytes or by the paths of its files', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-'))
   t.teardown(() => rm(folder, { recursive: true }))
@@ -115,7 +120,6 @@ test('/wss means /tls/ws, to listen and to dial', async (t) => {
   }
 })
 
-// A146
 test('a certificate that nobody vouches for is refused, and the error says so', async (t) => {
   const listener = await echoing(t, WSS, CERTIFIED)
   const dialer = await createNode(t)
@@ -144,7 +148,6 @@ test('the libp2p peer is verified within a certificate that is trusted', async (
   t.is(attempts[0]?.cause.name, 'UnexpectedPeerError')
 })
 
-// A147
 test('verify: false takes any certificate, and the log warns of it', async (t) => {
   const listener = await echoing(t, WSS, CERTIFIED)
   const warnings: string[] = []
@@ -170,7 +173,6 @@ test.serial('without a logger, verify: false is a warning of the process', async
   })
 })
 
-// A148
 test('other requests to the port get 404, and the node goes on', async (t) => {
   const listener = await echoing(t, WS)
   const port = portOf(addressOf(listener))
@@ -260,7 +262,6 @@ test('one swarm listens over WebSocket with and without TLS, beside TCP', async 
   t.is(listener.getTotalConnections(), 3)
 })
 
-// I10
 for (const [name, options, suffix] of [
   ['an upgrade', {}, 'ws'],
   ['a TLS handshake', TRUSTING, 'tls/ws']
@@ -303,6 +304,7 @@ test('a misspelt option is refused with the one that was meant', async (t) => {
   }
 })
 
+// U4
 test('an address over TLS is not listened on without a certificate', async (t) => {
   const node = await createNode(t)
   const err = await t.throwsAsync(node.listen(WSS), { instanceOf: ListenError })
@@ -311,7 +313,6 @@ test('an address over TLS is not listened on without a certificate', async (t) =
   t.deepEqual(node.getListenAddrs(), [])
 })
 
-// A149
 test('certificates are replaced while the swarm listens, and its connections stay', async (t) => {
   const folder = await writeFiles()
   t.teardown(() => folder.remove())
@@ -345,6 +346,66 @@ test('a swarm that has been given a certificate later listens over TLS', async (
   const dialer = await createNode(t, TRUSTING)
   const connection = await dialer.dialAddr(addressOf(listener), listener.peerId)
   t.is(`${connection.remotePeer}`, `${listener.peerId}`)
+})
+
+// U4
+test('a port in use is refused, and the first listener goes on', async (t) => {
+  const listener = await echoing(t, WS)
+  const second = await createNode(t)
+  const err = await t.throwsAsync(second.listen(addressOf(listener)), { instanceOf: ListenError })
+  t.regex(err.message, /in use/i)
+  const connection = await second.dialAddr(addressOf(listener), listener.peerId)
+  t.is(`${connection.remotePeer}`, `${listener.peerId}`)
+})
+
+// U4
+test('addresses may have IPv6 and the peer', async (t) => {
+  const listener = await echoing(t, '/ip6/::1/tcp/0/ws')
+  const address = addressOf(listener)
+  t.regex(address, /^\/ip6\/::1\/tcp\/[1-9]\d*\/ws$/)
+  const dialer = await createNode(t)
+  const connection = await dialer.dialAddr(`${address}/p2p/${listener.peerId}`)
+  t.is(`${connection.remoteAddr}`, address)
+})
+
+// U4
+test('a server that never answers the upgrade is given up after the timeout of upgrades', async (t) => {
+  const server = createTcpServer((socket) => socket.on('error', () => {}).resume())
+  server.listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const dialer = await createNode(t, {
+    connections: { outboundUpgradeTimeout: 200 },
+    retry: { maxRetries: 0 }
+  })
+  const dial = dialer.dialAddr(`/ip4/127.0.0.1/tcp/${port}/ws`, undefined, { timeout: 3_000 })
+  const err = await t.throwsAsync(dial)
+  t.true(err instanceof DialAllFailedError || err instanceof TimeoutError, err.name)
+})
+
+test('a client that never asks for the upgrade is disconnected at the deadline of upgrades', async (t) => {
+  const listener = await echoing(t, WS, { connections: { inboundUpgradeTimeout: 200 } })
+  const socket = connectTcp(portOf(addressOf(listener)), '127.0.0.1')
+  socket.on('error', () => {}).resume()
+  socket.write('GET / HTTP/1.1\r\n')
+  await once(socket, 'close')
+  t.is(listener.getTotalConnections(), 0)
+})
+
+// I10
+test('a read of a connection that is closed ends at once with its code', async (t) => {
+  const listener = await echoing(t, WS)
+  const dialer = await createNode(t)
+  const connection = await dialer.dialAddr(addressOf(listener), listener.peerId)
+  const stream = await connection.newStream(ECHO)
+  const reading = stream.read(1)
+  await until(() => listener.getTotalConnections() === 1)
+  await listener.getConnections()[0]?.closeWithError(4_711)
+  const err = await t.throwsAsync(reading)
+  t.is(connection.closeReason?.closeCode, 4_711)
+  const again = await t.throwsAsync(stream.read(1))
+  t.is(again.name, err.name)
 })
 
 test('a listener that is closed accepts nobody, and its connections stay', async (t) => {

@@ -82,7 +82,7 @@ import { Deadlines } from '../stream/deadlines.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
 import { isTransportConn, type Opened } from '../transport/transport.ts'
 import { Transports } from '../transport/transports.ts'
-import type { PemCertificate } from '../transport/websocket-options.ts'
+import type { WebSocketCertificate } from '../transport/websocket-options.ts'
 import type { FailedUpgrade, UpgradeParameters } from '../upgrade/under-way.ts'
 import type { DuplexUpgrader, UpgradeHost } from '../upgrade/upgrader.ts'
 import type { AddedConnections, AddedConnectionsHost } from './added-connections.ts'
@@ -120,6 +120,10 @@ const loadRateLimiter = lazyModule<typeof import('../gate/rate-limiter.ts')>(
 const loadRecords = lazyModule<typeof import('../dns/swarm-records.ts')>(
   url,
   '../dns/swarm-records'
+)
+const loadWebSocket = lazyModule<typeof import('../transport/websocket-options.ts')>(
+  url,
+  '../transport/websocket-options'
 )
 
 /** Refusals of a dry run that are taken at a time; as many as `PASSED_MAX` of the native side keeps. */
@@ -597,7 +601,10 @@ export class NodeHost
   }
 
   /** Replaces the certificates of listeners over TLS; throws `InvalidParametersError` and keeps them if one is invalid. */
-  setCertificates(certificates: readonly PemCertificate[]): void {
+  setCertificates(given: WebSocketCertificate | readonly WebSocketCertificate[]): void {
+    const { checkCertificates, resolveCertificates } = loadWebSocket()
+    checkCertificates(given, 'certificate')
+    const certificates = resolveCertificates(given, 'certificate')
     try {
       this.node.setCertificates(loadNativeTransports().nativeCertificates(certificates))
     } catch (err) {
