@@ -82,6 +82,7 @@ import {
 } from './swarm/options.ts'
 import { Shutdown } from './swarm/shutdown.ts'
 import type { StreamNotices } from './swarm/stream-notices.ts'
+import type { WebSocketCertificate } from './transport/websocket-options.ts'
 import type { UpgradeInboundOptions, UpgradeOutboundOptions, Upgrader } from './upgrade/options.ts'
 import type { DuplexUpgrader } from './upgrade/upgrader.ts'
 
@@ -914,6 +915,25 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   /** Unregisters `notifiee`; does nothing if it is not registered. */
   stopNotify(notifiee: Notifiee): void {
     this.#notifiees.delete(notifiee)
+  }
+
+  /**
+   * Replaces what listeners of `/tls/ws` present, as the option `webSocket.certificate` does at the start: call it when a
+   * certificate has been renewed. Handshakes from then on use the new ones, and connections stay. Files are read before it
+   * returns. If it throws, the former ones remain.
+   *
+   * @throws {@link InvalidParametersError} for anything but certificates and their private keys.
+   * @throws {@link StateError} if the swarm is not started.
+   * @example
+   * ```ts
+   * process.on('SIGHUP', () => {
+   *   swarm.setCertificates({ cert: '/etc/node/fullchain.pem', key: '/etc/node/privkey.pem' })
+   * })
+   * ```
+   */
+  setCertificates(certificate: WebSocketCertificate | readonly WebSocketCertificate[]): void {
+    this.#assertStarted()
+    this.#host.setCertificates(certificate)
   }
 
   /**

@@ -83,7 +83,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   secure: ['encrypted-msg-read-writer', 'secure-messages', 'secured'],
   stream: ['duplex', 'facts', 'messages'],
   testing: ['index', 'network', 'options', 'trace'],
-  transport: ['transport'],
+  transport: ['pre-shared-key', 'quic-options', 'transport', 'websocket-options'],
   swarm: ['events', 'network', 'notifiee', 'options'],
   upgrade: ['duplex', 'options']
 }

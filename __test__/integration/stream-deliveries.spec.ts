@@ -62,10 +62,7 @@ async function openLink(
   })
   await listener.listen(stack.listen)
   let address = String(listener.getListenAddrs()[0])
-  if (delayMs !== undefined) {
-    const port = Number(address.split('/').at(-1))
-    address = `/ip4/127.0.0.1/tcp/${await delayProxy(t, port, delayMs)}`
-  }
+  if (delayMs !== undefined) address = await delayProxy(t, address, delayMs)
   const connection = await dialer.dialAddr(address, listener.peerId)
   const got = (): Promise<Got> =>
     results.shift() ?? new Promise<Got>((resolve) => waiting.push((next) => resolve(next)))

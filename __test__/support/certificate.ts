@@ -1,21 +1,24 @@
-/** A self-signed certificate of localhost and 127.0.0.1, and its private key, which is none of any use elsewhere. */
+/**
+ * A self-signed certificate of localhost and 127.0.0.1, and its private key, which is none of any use elsewhere. It is no
+ * authority: rustls takes none as the certificate of a server.
+ */
 export const CERTIFICATE = `-----BEGIN CERTIFICATE-----
-MIIBmjCCAUGgAwIBAgIUW1+kGcjg7S5y3yMw0cZyya3UKNgwCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEzMDExMjQzOVoYDzIxMjYxMTA2
-MTEyNDM5WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAAT4sC0sIPu055slvRwzS46MTg0eaJWTXaIr7bryUvpX7VoWVti5FEuZ
-ng4eRUZVAg1uKNMIigkbgZWNJ0ncPp9wo28wbTAdBgNVHQ4EFgQUmTP99Sa8Awes
-sLdroCkGeehU4vowHwYDVR0jBBgwFoAUmTP99Sa8AwessLdroCkGeehU4vowDwYD
-VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
-zj0EAwIDRwAwRAIgR7rflllmcAKQhUUqmHAiurm6FqYN6ByNQvV8atVHeEQCIESK
-kQKtmaRv+L6ImPR01nOb3Z5k628opjOFdxLN1DTp
+MIIBlzCCAT6gAwIBAgIUPCdcEQ6h9SkTkQSigx1teqa8urUwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEzMDEyNTI1MloYDzIxMjYxMTA2
+MTI1MjUyWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASTe4OMRIwgl1ASpg7NTq436ePFSjf6R4JVwqrz/OuoQ4BYH7QlSHb4
+dkfrQw37EEMq3lcNSROhSkjJF/EcqdAyo2wwajAdBgNVHQ4EFgQUxLj+pjpOLCYx
+ODhZ7LNJiXLrkhMwHwYDVR0jBBgwFoAUxLj+pjpOLCYxODhZ7LNJiXLrkhMwDAYD
+VR0TAQH/BAIwADAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZIzj0E
+AwIDRwAwRAIgLuGW7mxV/kp5QXtetr/CEVyqLb8rqyL8zJwaQ2WOuycCIA2mNRe3
+UR+RGdSmNpu5e7iaLTwbOuewZtKtuHMkph3A
 -----END CERTIFICATE-----
 `
 
 /** See {@link CERTIFICATE}. */
 export const KEY = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgHlZmBpJTfeU9tGsC
-6AQ2XgKHORWwcfUGaYarp72akJyhRANCAAT4sC0sIPu055slvRwzS46MTg0eaJWT
-XaIr7bryUvpX7VoWVti5FEuZng4eRUZVAg1uKNMIigkbgZWNJ0ncPp9w
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgUhhqSkwgN+dfdmGk
+SebtDzQBx7Vxir+vzzcjLa0Wr8+hRANCAASTe4OMRIwgl1ASpg7NTq436ePFSjf6
+R4JVwqrz/OuoQ4BYH7QlSHb4dkfrQw37EEMq3lcNSROhSkjJF/EcqdAy
 -----END PRIVATE KEY-----
 `

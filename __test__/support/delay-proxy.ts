@@ -1,10 +1,27 @@
-/** A TCP proxy that adds latency. */
+/** Proxies that add latency. */
 
-import { connect, createServer, type Socket } from 'node:net'
+import { createSocket, type Socket as Datagrams } from 'node:dgram'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { ExecutionContext } from 'ava'
 
-/** Listens in front of `port` and forwards every byte after `delayMs`, in both directions; resolves to its own port. */
-export function delayProxy(t: ExecutionContext, port: number, delayMs: number): Promise<number> {
+const HOST = '127.0.0.1'
+
+/**
+ * Listens in front of an address over TCP or UDP and forwards everything after `delayMs`, in both directions, in order;
+ * resolves to its own address.
+ */
+export async function delayProxy(
+  t: ExecutionContext,
+  address: string,
+  delayMs: number
+): Promise<string> {
+  const [, , , protocol, port, ...rest] = address.split('/')
+  const proxy = protocol === 'udp' ? datagramProxy : socketProxy
+  return ['', 'ip4', HOST, protocol, await proxy(t, Number(port), delayMs), ...rest].join('/')
+}
+
+async function socketProxy(t: ExecutionContext, port: number, delayMs: number): Promise<number> {
   const sockets = new Set<Socket>()
   const forward = (from: Socket, to: Socket): void => {
     sockets.add(from)
@@ -13,7 +30,7 @@ export function delayProxy(t: ExecutionContext, port: number, delayMs: number): 
     from.on('error', () => to.destroy())
   }
   const server = createServer({ allowHalfOpen: true }, (near) => {
-    const far = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    const far = connect({ port, host: HOST, allowHalfOpen: true })
     forward(near, far)
     forward(far, near)
   })
@@ -21,9 +38,37 @@ export function delayProxy(t: ExecutionContext, port: number, delayMs: number): 
     server.close()
     for (const socket of sockets) socket.destroy()
   })
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      resolve((server.address() as import('node:net').AddressInfo).port)
-    })
+  server.listen(0, HOST)
+  await once(server, 'listening')
+  // It listens on a port.
+  return (server.address() as AddressInfo).port
+}
+
+async function datagramProxy(t: ExecutionContext, port: number, delayMs: number): Promise<number> {
+  const sockets: Datagrams[] = []
+  const open = async (): Promise<Datagrams> => {
+    const socket = createSocket('udp4')
+    sockets.push(socket)
+    socket.bind(0, HOST)
+    await once(socket, 'listening')
+    return socket
+  }
+  let isOver = false
+  const send = (from: Datagrams, bytes: Uint8Array, to: number): void => {
+    setTimeout(() => isOver || from.send(bytes, to, HOST), delayMs)
+  }
+  t.teardown(() => {
+    isOver = true
+    for (const socket of sockets) socket.close()
   })
+  const near = await open()
+  // One dialer: the far socket answers to where the last datagram came from.
+  const far = await open()
+  let dialer = 0
+  near.on('message', (bytes, from) => {
+    dialer = from.port
+    send(far, bytes, port)
+  })
+  far.on('message', (bytes) => send(near, bytes, dialer))
+  return near.address().port
 }

@@ -252,6 +252,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     scopeOf: () => null,
     takeRefusal: () => null,
     setRaw: () => {},
+    setCertificates: (certificates) => void calls.push(`setCertificates ${certificates.length}`),
     listen: () => {},
     unlisten: () => {},
     resolve: () => {},

@@ -53,7 +53,9 @@ const OURS: Record<Stack, Ours> = {
   'tcp-tls-yamux': { ...TLS, listen: TCP },
   quic: { options: {}, listen: '/ip4/127.0.0.1/udp/0/quic-v1', security: '/tls/1.0.0', muxer: '' },
   'ws-noise-yamux': { ...NOISE, listen: `${TCP}/ws` },
-  'ws-tls-yamux': { ...TLS, listen: `${TCP}/ws` }
+  'ws-tls-yamux': { ...TLS, listen: `${TCP}/ws` },
+  'wss-noise-yamux': { ...NOISE, listen: `${TCP}/tls/ws` },
+  'wss-tls-yamux': { ...TLS, listen: `${TCP}/tls/ws` }
 }
 
 /** What differs from a run over TCP. */
@@ -61,6 +63,10 @@ export interface InteropOptions {
   readonly stacks?: readonly Stack[]
   /** Our engine. */
   readonly muxer?: MuxerName
+  /** Our options beside those of the stack. */
+  readonly options?: SwarmOptions
+  /** Flags of their server, and of their client. */
+  readonly flags?: { readonly server: readonly string[]; readonly client: readonly string[] }
 }
 
 const PINGS = 5
@@ -78,7 +84,12 @@ const REQUESTS = 400
 /** Declares every case, or one that reports a missing peer and fails where CI is set. */
 export async function interop(
   peer: ForeignPeer,
-  { stacks = ['tcp-noise-yamux', 'tcp-tls-yamux'], muxer = 'yamux' }: InteropOptions = {}
+  {
+    stacks = ['tcp-noise-yamux', 'tcp-tls-yamux'],
+    muxer = 'yamux',
+    options = {},
+    flags = { server: [], client: [] }
+  }: InteropOptions = {}
 ): Promise<void> {
   const found = await findPeer(peer.name)
   if ('missing' in found) {
@@ -86,26 +97,35 @@ export async function interop(
     return
   }
   for (const stack of stacks) {
-    declareOutbound({ peer, stack, muxer, command: found.command })
-    declareInbound({ peer, stack, muxer, command: found.command })
+    const setting: Setting = {
+      peer,
+      stack,
+      options: { ...OURS[stack].options, ...options, muxers: [muxer], services: {} },
+      command: found.command,
+      flags
+    }
+    declareOutbound(setting)
+    declareInbound(setting)
   }
 }
 
 interface Setting {
   readonly peer: ForeignPeer
   readonly stack: Stack
-  readonly muxer: MuxerName
+  /** Ours. */
+  readonly options: SwarmOptions
   readonly command: readonly string[]
+  readonly flags: Required<InteropOptions>['flags']
 }
 
 /** Declares the cases in which our swarm dials their server. */
-function declareOutbound({ peer, stack, muxer, command }: Setting): void {
+function declareOutbound({ peer, stack, options, command, flags }: Setting): void {
   const ours = OURS[stack]
-  const serverAddr = declareServer(peer.name, command, stack)
+  const serverAddr = declareServer(peer.name, command, stack, flags.server)
   for (const [title, body] of Object.entries(OUTBOUND)) {
     declare(`${peer.name} server over ${stack}: ${title}`, async (t) => {
       const addr = serverAddr()
-      const swarm = await createNode(t, { ...ours.options, muxers: [muxer], services: {} })
+      const swarm = await createNode(t, options)
       const connection = await swarm.dialAddr(addr)
       t.is(`${connection.remoteAddr}/p2p/${connection.remotePeer}`, addr)
       t.is(connection.state.security, ours.security)
@@ -117,18 +137,18 @@ function declareOutbound({ peer, stack, muxer, command }: Setting): void {
 }
 
 /** Declares the cases in which their client dials our swarm. */
-function declareInbound({ peer, stack, muxer, command }: Setting): void {
+function declareInbound({ peer, stack, options, command, flags }: Setting): void {
   const ours = OURS[stack]
-  for (const [title, { check, ...flags }] of Object.entries(INBOUND)) {
+  for (const [title, { check, ...workload }] of Object.entries(INBOUND)) {
     declare(`${peer.name} client over ${stack}: ${title}`, async (t) => {
-      const swarm = await createNode(t, { ...ours.options, muxers: [muxer], services: {} })
+      const swarm = await createNode(t, options)
       serveContract(swarm)
       await swarm.listen(ours.listen)
       const connected = new Promise<Connection>((resolve) => {
         swarm.addEventListener('connected', ({ detail }) => resolve(detail), { once: true })
       })
       const addr = `${swarm.getListenAddrs()[0]}/p2p/${swarm.peerId}`
-      const line = await runClient(t, command, { stack, addr, ...flags })
+      const line = await runClient(t, command, { stack, addr, ...workload }, flags.client)
       const connection = await connected
       t.is(connection.state.security, ours.security)
       check(t, line, { swarm, connection, peer })
@@ -157,7 +177,9 @@ const OUTBOUND: Record<string, OutboundCase> = {
     t.deepEqual(facts.listenAddrs.map(without(remotePeer)), [String(remoteAddr)])
     // py-libp2p takes every remote for one over TCP.
     if (peer.name !== 'py' || connection.state.transport === 'tcp') {
-      t.deepEqual([facts.observedAddr].map(without(localPeer)), [String(localAddr)])
+      // Over TLS, go calls WebSocket /wss, and js /ws.
+      const socket = (addr: string): string => addr.replace(/\/(?:tls\/)?wss?$/, '')
+      t.is(socket(without(localPeer)(facts.observedAddr)), socket(String(localAddr)))
     }
     // It is stored only if it is valid. Not all peers send one.
     const { peerstore } = connection.swarm

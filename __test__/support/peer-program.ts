@@ -1,12 +1,15 @@
 /** Runs the foreign peers as processes. Their contract is interop/contract.md; a server exits when its input ends. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import test, { type ExecutionContext } from 'ava'
+import { writeFiles } from '../../interop/certificate.mjs'
 import { program, ROOT } from './cli.ts'
 
 /** A stack, as named by the contract. */
-export type Stack = 'tcp-noise-yamux' | 'tcp-tls-yamux' | 'quic' | 'ws-noise-yamux' | 'ws-tls-yamux'
+export type Stack = 'quic' | `${'tcp' | 'ws' | 'wss'}-${Security}-yamux`
 
 export type Security = 'noise' | 'tls'
 
@@ -99,14 +102,32 @@ export function declareServer(
   return () => server?.addr ?? ''
 }
 
+/** Paths of the files that `interop/certificate.mjs` writes. */
+export interface PeerFiles {
+  readonly cert: string
+  readonly key: string
+  readonly psk: string
+  /** The hash of the certificate's key, as browsers take it. */
+  readonly spki: string
+}
+
+/** Writes a certificate and the key of a private network for the peers of a test file, until its process exits. */
+export async function peerFiles(): Promise<PeerFiles> {
+  const files = await writeFiles()
+  // No hook of ava: none can be declared before a wait that precedes tests.
+  process.once('exit', () => rmSync(dirname(files.cert), { recursive: true }))
+  return files
+}
+
 /** Runs a client until it exits, at the latest when the test ends; resolves to the line that it printed. */
 export async function runClient(
   t: ExecutionContext,
   command: readonly string[],
-  options: { stack: Stack; addr: string; workload: string; n?: number; bytes?: number }
+  options: { stack: Stack; addr: string; workload: string; n?: number; bytes?: number },
+  flags: readonly string[] = []
 ): Promise<Record<string, unknown>> {
-  const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
-  const child = start(command, ['client', ...flags])
+  const given = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+  const child = start(command, ['client', ...given, ...flags])
   const ended = once(child, 'close')
   t.teardown(async () => {
     if (child.kill('SIGKILL')) await ended

@@ -25,6 +25,7 @@ const STACKS: readonly Stack[] = [
   { name: 'noise', options: { security: ['noise'] }, listen: TCP, lacks: {} },
   { name: 'tls', options: { security: ['tls'] }, listen: TCP, lacks: {} },
   { name: 'quic', options: {}, listen: '/ip4/127.0.0.1/udp/0/quic-v1', lacks: {} },
+  { name: 'ws', options: { security: ['noise'] }, listen: `${TCP}/ws`, lacks: {} },
   {
     name: 'yamux-crate',
     options: { security: ['noise'], muxers: ['yamux-crate'] },

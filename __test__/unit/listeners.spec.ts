@@ -6,16 +6,12 @@ import type { RequestId } from '../../ts/native/handles.ts'
 import { type ListenerHost, Listeners } from '../../ts/swarm/listener.ts'
 import type { TransportChoice } from '../../ts/transport/choice.ts'
 import { Transports } from '../../ts/transport/transports.ts'
-import { PemCertificate } from '../../ts/transport/websocket-options.ts'
-import { CERTIFICATE, KEY } from '../support/certificate.ts'
 import { SELF } from '../support/dial-host.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 const ALL: readonly TransportChoice[] = ['tcp', 'quic', 'ws', 'unix', 'memory']
 
-const CERTIFICATES = [new PemCertificate(CERTIFICATE, KEY)]
-
-function setUp(transports: readonly TransportChoice[] = ALL, certificates = CERTIFICATES) {
+function setUp(transports: readonly TransportChoice[] = ALL, hasCertificate = true) {
   const bound: string[] = []
   const node: Pick<NativeNode, 'listen' | 'unlisten'> = {
     listen: (_request, address) => void bound.push(address),
@@ -27,7 +23,8 @@ function setUp(transports: readonly TransportChoice[] = ALL, certificates = CERT
     transports: new Transports(transports, () => {}),
     swarm: { isStarted: () => true },
     engine: { adoptListener: () => {} },
-    options: { identity: { peer: SELF }, webSocket: { certificates } },
+    options: { identity: { peer: SELF } },
+    hasCertificate,
     signal: new AbortController().signal,
     accept: () => {},
     onFailure: () => {},
@@ -93,7 +90,7 @@ test('an address of a transport that is not enabled is refused by its name', asy
 })
 
 test('an address over TLS is refused without a certificate', async (t) => {
-  const { listeners, bound } = setUp(ALL, [])
+  const { listeners, bound } = setUp(ALL, false)
   const addresses = ['/tls/ws', '/wss', '/tls/sni/a.b/ws'].map(
     (over) => `/ip4/127.0.0.1/tcp/0${over}`
   )

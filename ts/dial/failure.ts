@@ -100,7 +100,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 /** Hints for a connection that was accepted; {@link HINTS} is the fallback. */
 const HANDSHAKE_HINTS: Partial<Record<ErrorCode, string>> = {
   ERR_TIMEOUT: 'the connection was accepted, but the remote stays silent: it may not speak libp2p',
-  ERR_MULTISELECT: 'check the port: no libp2p node answers like this'
+  ERR_MULTISELECT: 'check the port: no libp2p node answers like this, unless its option psk is set'
 }
 
 /** Hint for a remote whose first bytes are not those of a node with our pre-shared key. */
@@ -141,6 +141,7 @@ export function attemptOf(
 /** Progress of an attempt by stage. */
 const PROGRESS: Readonly<Record<string, string>> = {
   connect: 'still connecting',
+  psk: 'still exchanging nonces in the private network',
   security: 'still in the security handshake',
   muxer: 'still negotiating the muxer'
 }

@@ -207,10 +207,16 @@ export interface NativeQuicOptions {
   maxStreams: number
 }
 
+/** A certificate with its chain, and its private key, in PEM. */
+export interface NativeCertificate {
+  cert: string
+  key: string
+}
+
 /** Options of WebSocket. */
 export interface NativeWebSocketOptions {
-  /** Certificates, each with its chain and its private key, in PEM; the first is presented if no name fits. */
-  certificates: { cert: string; key: string }[]
+  /** What listeners present: the first if no name fits. */
+  certificates: NativeCertificate[]
   /** Authorities in PEM; those of the operating system if empty. */
   roots: string[]
   /** Whether certificates of remotes are verified. */
@@ -326,6 +332,8 @@ export interface NativeNode {
   scopeOf(handle: ConnectionHandle | StreamHandle): number | null
   takeRefusal(stream?: StreamHandle): NativeRefusal | null
   setRaw(on: boolean): void
+  /** Replaces the certificates of WebSocket listeners, from the next handshake on; throws and keeps them if one is invalid. */
+  setCertificates(certificates: NativeCertificate[]): void
   listen(request: RequestId, address: string, reusePort: boolean): void
   unlisten(request: RequestId, listener: ListenerId): void
   resolve(request: RequestId, hostname: string, kind: string): void

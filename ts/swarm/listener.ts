@@ -23,7 +23,6 @@ import { nativeError } from '../native/native-error.ts'
 import type { Swarm } from '../swarm.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Transports } from '../transport/transports.ts'
-import type { ResolvedWebSocketOptions } from '../transport/websocket-options.ts'
 import { type CustomListenerHost, listenBy } from './custom-listener.ts'
 import type { ListenOptions } from './network.ts'
 
@@ -33,10 +32,9 @@ export interface ListenerHost extends Commands<'listen' | 'unlisten'>, CustomLis
   readonly transports: Pick<Transports, 'listening' | 'refusalOf'>
   readonly swarm: Pick<Swarm, 'isStarted'>
   readonly engine: Pick<Engine, 'adoptListener'>
-  readonly options: {
-    readonly identity: Pick<Identity, 'peer'>
-    readonly webSocket: Pick<ResolvedWebSocketOptions, 'certificates'> | undefined
-  }
+  readonly options: { readonly identity: Pick<Identity, 'peer'> }
+  /** Whether it can listen over TLS. */
+  readonly hasCertificate: boolean
   /** Notifies notifiees and event listeners of a bound or released address. */
   notifyAddress(event: 'listen' | 'listenClose', address: string): void
   /** Adds a reference that keeps the process alive. */
@@ -201,9 +199,7 @@ export class Listeners {
 
   /** Returns the refusal of an address over TLS if there is no certificate for it. */
   #withoutCertificate({ place }: ParsedAddress): Refusal | undefined {
-    const { webSocket } = this.#host.options
-    const hasCertificate = (webSocket?.certificates.length ?? 0) > 0
-    return place?.transport === 'ws' && place.isSecure && !hasCertificate
+    return place?.transport === 'ws' && place.isSecure && !this.#host.hasCertificate
       ? NO_CERTIFICATE
       : undefined
   }

@@ -49,7 +49,7 @@ import type {
   NativeResources,
   NativeScopeAnswer
 } from '../native/addon.ts'
-import { CommandError } from '../native/command-error.ts'
+import { CommandError, thrownByNative } from '../native/command-error.ts'
 import type { Counters } from '../native/counters.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import type { CommandHandle, ConnectionSink, Engine, NodeSink, Served } from '../native/engine.ts'
@@ -82,6 +82,7 @@ import { Deadlines } from '../stream/deadlines.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
 import { isTransportConn, type Opened } from '../transport/transport.ts'
 import { Transports } from '../transport/transports.ts'
+import type { WebSocketCertificate } from '../transport/websocket-options.ts'
 import type { FailedUpgrade, UpgradeParameters } from '../upgrade/under-way.ts'
 import type { DuplexUpgrader, UpgradeHost } from '../upgrade/upgrader.ts'
 import type { AddedConnections, AddedConnectionsHost } from './added-connections.ts'
@@ -119,6 +120,10 @@ const loadRateLimiter = lazyModule<typeof import('../gate/rate-limiter.ts')>(
 const loadRecords = lazyModule<typeof import('../dns/swarm-records.ts')>(
   url,
   '../dns/swarm-records'
+)
+const loadWebSocket = lazyModule<typeof import('../transport/websocket-options.ts')>(
+  url,
+  '../transport/websocket-options'
 )
 
 /** Refusals of a dry run that are taken at a time; as many as `PASSED_MAX` of the native side keeps. */
@@ -174,6 +179,7 @@ export class NodeHost
   readonly transports: Transports
   readonly gate: SwarmGate
   admission: Admission | undefined
+  hasCertificate: boolean
   readonly #connections: ConnectionTable
   readonly #excess: Excess
   readonly #registrar: Registrar
@@ -222,6 +228,7 @@ export class NodeHost
     this.#reports = new Reports(swarm, options.log, options.clock, this.#limits, (address, rule) =>
       this.gate.remoteRefused(address, rule)
     )
+    this.hasCertificate = (options.webSocket?.certificates.length ?? 0) > 0
     this.gate = new SwarmGate({
       clock: options.clock,
       log: options.log,
@@ -274,6 +281,7 @@ export class NodeHost
     this.engine.adoptNode(node.id, this)
     this.engine.listen(subscribedLevels())
     this.#node = node
+    if (webSocket !== undefined) loadNativeTransports().warnOfRisks(this.options)
   }
 
   /** Issues a command; errors get the stack of `from`'s caller, if given. */
@@ -590,6 +598,19 @@ export class NodeHost
     this.admission ??= new Admission(this)
     // A swarm that closes lets nothing wait.
     this.admission.set(manager, hasQueue && !this.signal.aborted)
+  }
+
+  /** Replaces the certificates of listeners over TLS; throws `InvalidParametersError` and keeps them if one is invalid. */
+  setCertificates(given: WebSocketCertificate | readonly WebSocketCertificate[]): void {
+    const { checkCertificates, resolveCertificates } = loadWebSocket()
+    checkCertificates(given, 'certificate')
+    const certificates = resolveCertificates(given, 'certificate')
+    try {
+      this.node.setCertificates(loadNativeTransports().nativeCertificates(certificates))
+    } catch (err) {
+      throw thrownByNative(err)
+    }
+    this.hasCertificate = certificates.length > 0
   }
 
   streamRefused(core: ConnectionCore, refusal: ResourceLimitExceededError): void {

@@ -60,18 +60,21 @@ const KEY = /^-----BEGIN (?!ENCRYPTED )(?:[A-Z]+ )?PRIVATE KEY-----\r?$/m
 
 const CERTIFICATE_CHECKS: OptionChecks<WebSocketCertificate> = { cert: aPem, key: aPem }
 
+/** @internal Checks one or several certificates; {@link resolveCertificates} checks the contents. */
+export const checkCertificates: Check = (value, name) => {
+  eachOf(value, name, CERTIFICATES_MAX, (certificate, path) => {
+    anObject(certificate, path)
+    // An object, by the check above.
+    const { cert, key } = certificate as WebSocketCertificate
+    checkOptions(certificate as WebSocketCertificate, CERTIFICATE_CHECKS, path)
+    // A certificate without its key is of no use.
+    aPem(cert, `${path}.cert`)
+    aPem(key, `${path}.key`)
+  })
+}
+
 const WEB_SOCKET_CHECKS: OptionChecks<WebSocketOptions> = {
-  certificate: (value, name) => {
-    eachOf(value, name, CERTIFICATES_MAX, (certificate, path) => {
-      anObject(certificate, path)
-      // An object, by the check above.
-      const { cert, key } = certificate as WebSocketCertificate
-      checkOptions(certificate as WebSocketCertificate, CERTIFICATE_CHECKS, path)
-      // A certificate without its key is of no use.
-      aPem(cert, `${path}.cert`)
-      aPem(key, `${path}.key`)
-    })
-  },
+  certificate: checkCertificates,
   roots: (value, name) => eachOf(value, name, CERTIFICATES_MAX, aPem),
   verify: aBoolean
 }
@@ -111,17 +114,25 @@ export function resolveWebSocket({
   roots = [],
   verify = true
 }: WebSocketOptions = {}): ResolvedWebSocketOptions {
-  const several = Array.isArray(certificate)
   return Object.freeze({
-    certificates: listOf(certificate).map((each, index) =>
-      certificateOf(each, `webSocket.certificate${several ? `[${index}]` : ''}`)
-    ),
+    certificates: resolveCertificates(certificate, 'webSocket.certificate'),
     roots: listOf(roots).map((root, index) => {
       const name = `webSocket.roots${Array.isArray(roots) ? `[${index}]` : ''}`
       return pemOf(root, name, CERTIFICATE, 'certificates')
     }),
     verify
   })
+}
+
+/** @internal Returns checked certificates, as {@link resolveWebSocket} does; `name` is what errors call them. */
+export function resolveCertificates(
+  given: WebSocketCertificate | readonly WebSocketCertificate[],
+  name: string
+): readonly PemCertificate[] {
+  const several = Array.isArray(given)
+  return listOf(given).map((each, index) =>
+    certificateOf(each, several ? `${name}[${index}]` : name)
+  )
 }
 
 function certificateOf({ cert, key }: WebSocketCertificate, name: string): PemCertificate {

@@ -19,7 +19,9 @@ use crate::error_code::ErrorCode;
 use crate::gate::{NativeGate, ticket_of};
 use crate::keys::{Failure, failure, invalid};
 use crate::number::{milliseconds, whole};
-use crate::options::{DialOptions, NodeOptions, UpgradeOptions, securities, security};
+use crate::options::{
+    DialOptions, NodeCertificate, NodeOptions, UpgradeOptions, securities, security,
+};
 use crate::resources::{
     NativeResources, RefusalFacts, bits, direction_of, host, refusal, scope_id,
 };
@@ -202,6 +204,13 @@ impl NativeNode {
     #[napi(catch_unwind)]
     pub fn set_raw(&self, on: bool) {
         self.node.handlers().set_raw(on);
+    }
+
+    /// Replaces the certificates that WebSocket listeners present, from the next handshake on.
+    #[napi(catch_unwind)]
+    pub fn set_certificates(&self, certificates: Vec<NodeCertificate>) -> Result<(), Failure> {
+        let pems: Vec<_> = certificates.into_iter().map(Into::into).collect();
+        self.node.certificates().replace(&pems).map_err(invalid)
     }
 
     /// Binds a listener; with `reuse_port`, other processes may bind its port too.

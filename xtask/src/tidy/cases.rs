@@ -46,7 +46,7 @@ fn is_test(path: &str) -> bool {
 fn is_id(text: &str) -> bool {
     let number = text.strip_prefix("go ").or_else(|| {
         text.strip_prefix([
-            'A', 'C', 'G', 'I', 'K', 'L', 'M', 'N', 'P', 'R', 'S', 'T', 'V', 'Y',
+            'A', 'C', 'G', 'I', 'K', 'L', 'M', 'N', 'P', 'Q', 'R', 'S', 'T', 'U', 'V', 'Y',
         ])
     });
     number.is_some_and(|number| {

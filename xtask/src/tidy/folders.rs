@@ -37,7 +37,7 @@ const PARTS: &str = "
     swarm: base native identity resource-manager stream stream.ts connection diagnostics negotiation connection.ts \
            connection-manager muxer transport gate dial dns protocols peerstore | upgrade io
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts \
-              connection-manager muxer dial dns protocols peerstore swarm upgrade | gate io
+              connection-manager muxer dial dns protocols peerstore swarm upgrade | gate io transport
     testing: base native identity swarm.ts | connection.ts muxer protocols swarm transport
     libp2p: base native identity connection resource-manager
     cli: native identity protocols swarm.ts | connection-manager connection.ts

@@ -1,0 +1,431 @@
+/** WebSocket between nodes, with and without TLS, and beside other HTTP. */
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type ClientRequestArgs, createServer, get } from 'node:http'
+import {
+  type AddressInfo,
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type Socket
+} from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
+import { createWebSocketStream, WebSocketServer } from 'ws'
+import { writeFiles } from '../../interop/certificate.mjs'
+import {
+  AbortError,
+  type Connection,
+  createSwarm,
+  DialAllFailedError,
+  InvalidParametersError,
+  ListenError,
+  type Swarm,
+  type SwarmOptions,
+  TimeoutError
+} from '../../ts/index.ts'
+import { CERTIFICATE, KEY } from '../support/certificate.ts'
+import { createNode, pattern, until } from '../support/pair.ts'
+
+const WS = '/ip4/127.0.0.1/tcp/0/ws'
+const WSS = '/ip4/127.0.0.1/tcp/0/tls/ws'
+const ECHO = '/echo/1.0.0'
+const CERTIFIED: SwarmOptions = {
+  webSocket: { certificate: { cert: CERTIFICATE, key: KEY } }
+}
+const TRUSTING: SwarmOptions = { webSocket: { roots: CERTIFICATE } }
+
+/** Creates a node that echoes on every stream and listens. */
+async function echoing(
+  t: ExecutionContext,
+  listen: string,
+  options: SwarmOptions = {}
+): Promise<Swarm> {
+  const node = await createNode(t, options)
+  node.handle(ECHO, (stream) => stream.readable.pipeTo(stream.writable))
+  await node.listen(listen)
+  return node
+}
+
+function addressOf(node: Swarm, index = 0): string {
+  return `${node.getListenAddrs()[index]}`
+}
+
+function portOf(address: string): number {
+  return Number(address.split('/')[4])
+}
+
+/** Asserts that bytes come back. */
+async function assertEcho(t: ExecutionContext, connection: Connection): Promise<void> {
+  // Several frames, and larger than any buffer on the way.
+  const sent = pattern(3_000_000)
+  const stream = await connection.newStream(ECHO)
+  const sending = stream.write(sent).then(() => stream.closeWrite())
+  t.is(Buffer.compare(await stream.read(), sent), 0)
+  await sending
+}
+
+/** Resolves to the reason of the only attempt of a dial that fails. */
+async function refusalOf(t: ExecutionContext, dial: Promise<unknown>): Promise<string> {
+  const { attempts } = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+  t.is(attempts.length, 1)
+  return attempts[0]?.cause.message ?? ''
+}
+
+// U4
+test('two nodes exchange bytes over WebSocket', async (t) => {
+  const listener = await echoing(t, WS)
+  const dialer = await createNode(t)
+  t.regex(addressOf(listener), /^\/ip4\/127\.0\.0\.1\/tcp\/[1-9]\d*\/ws$/)
+  const connection = await dialer.dialAddr(addressOf(listener), listener.peerId)
+  t.is(connection.state.transport, 'ws')
+  t.is(connection.state.muxer, '/yamux/1.0.0')
+  t.is(`${connection.remoteAddr}`, addressOf(listener))
+  t.regex(`${connection.localAddr}`, /^\/ip4\/127\.0\.0\.1\/tcp\/\d+\/ws$/)
+  await until(() => listener.getTotalConnections() === 1)
+  const [inbound] = listener.getConnections()
+  t.is(inbound?.state.transport, 'ws')
+  t.is(`${inbound?.remoteAddr}`, `${connection.localAddr}`)
+  await assertEcho(t, connection)
+})
+
+test('a certificate is given as text, as bytes or by the paths of its files', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
+  await Promise.all([writeFile(cert, CERTIFICATE), writeFile(key, KEY)])
+  for (const { certificate, roots } of [
+    { certificate: { cert: CERTIFICATE, key: KEY }, roots: CERTIFICATE },
+    { certificate: { cert: Buffer.from(CERTIFICATE), key: Buffer.from(KEY) }, roots: [cert] },
+    { certificate: [{ cert, key }], roots: Buffer.from(CERTIFICATE) }
+  ]) {
+    const listener = await echoing(t, WSS, { webSocket: { certificate } })
+    const dialer = await createNode(t, { webSocket: { roots } })
+    const connection = await dialer.dialAddr(addressOf(listener), listener.peerId)
+    t.regex(addressOf(listener), /\/tcp\/\d+\/tls\/ws$/)
+    t.is(`${connection.remoteAddr}`, addressOf(listener))
+    t.is(connection.state.transport, 'ws')
+    await assertEcho(t, connection)
+  }
+})
+
+test('/wss means /tls/ws, to listen and to dial', async (t) => {
+  const listener = await echoing(t, '/ip4/127.0.0.1/tcp/0/wss', CERTIFIED)
+  const dialer = await createNode(t, TRUSTING)
+  const port = portOf(addressOf(listener))
+  for (const suffix of ['wss', 'tls/ws']) {
+    const address = `/ip4/127.0.0.1/tcp/${port}/${suffix}`
+    const connection = await dialer.dialAddr(address, listener.peerId, { force: true })
+    await assertEcho(t, connection)
+  }
+})
+
+test('a certificate that nobody vouches for is refused, and the error says so', async (t) => {
+  const listener = await echoing(t, WSS, CERTIFIED)
+  const dialer = await createNode(t)
+  const reason = await refusalOf(t, dialer.dialAddr(addressOf(listener), listener.peerId))
+  t.regex(reason, /certificate/i)
+  t.is(listener.getTotalConnections(), 0)
+})
+
+test('a certificate is verified for the name that was dialled', async (t) => {
+  const listener = await echoing(t, WSS, CERTIFIED)
+  const dialer = await createNode(t, TRUSTING)
+  const address = (name: string): string =>
+    `/ip4/127.0.0.1/tcp/${portOf(addressOf(listener))}/tls/sni/${name}/ws`
+  const named = await dialer.dialAddr(address('localhost'), listener.peerId)
+  await assertEcho(t, named)
+  const other = dialer.dialAddr(address('other.example'), listener.peerId, { force: true })
+  t.regex(await refusalOf(t, other), /certificate.*name/i)
+})
+
+test('the libp2p peer is verified within a certificate that is trusted', async (t) => {
+  const listener = await echoing(t, WSS, CERTIFIED)
+  const [dialer, other] = [await createNode(t, TRUSTING), await createNode(t)]
+  const { attempts } = await t.throwsAsync(dialer.dialAddr(addressOf(listener), other.peerId), {
+    instanceOf: DialAllFailedError
+  })
+  t.is(attempts[0]?.cause.name, 'UnexpectedPeerError')
+})
+
+test('verify: false takes any certificate, and the log warns of it', async (t) => {
+  const listener = await echoing(t, WSS, CERTIFIED)
+  const warnings: string[] = []
+  const dialer = await createNode(t, {
+    webSocket: { verify: false },
+    logger: { warn: (message) => warnings.push(message) }
+  })
+  t.deepEqual(warnings, [
+    'certificates of WebSocket servers are not verified: webSocket.verify is false'
+  ])
+  await assertEcho(t, await dialer.dialAddr(addressOf(listener), listener.peerId))
+})
+
+// Serial: it listens to the warnings of the process.
+test.serial('without a logger, verify: false is a warning of the process', async (t) => {
+  const warned = once(process, 'warning')
+  await createNode(t, { webSocket: { verify: false } })
+  const [warning] = await warned
+  t.like(warning, {
+    name: 'FerroswarmWarning',
+    code: 'WARN_NOT_VERIFIED',
+    message: 'certificates of WebSocket servers are not verified: webSocket.verify is false'
+  })
+})
+
+test('other requests to the port get 404, and the node goes on', async (t) => {
+  const listener = await echoing(t, WS)
+  const port = portOf(addressOf(listener))
+  t.is(await statusOf({ port, path: '/' }), 404)
+  t.is(await statusOf({ port, path: '/index.html', method: 'HEAD' }), 404)
+  const headers = { connection: 'upgrade', upgrade: 'h2c' }
+  t.true([404, 426].includes(await statusOf({ port, headers })))
+  const dialer = await createNode(t)
+  await assertEcho(t, await dialer.dialAddr(addressOf(listener), listener.peerId))
+})
+
+test('the path of an address is that of the request, and another one is refused', async (t) => {
+  const listener = await echoing(t, `${WS}/http-path/p2p%2Fone`)
+  const dialer = await createNode(t)
+  t.regex(addressOf(listener), /\/ws\/http-path\/p2p%2Fone$/)
+  const port = portOf(addressOf(listener))
+  const address = `/ip4/127.0.0.1/tcp/${port}/ws`
+  for (const wrong of [address, `${address}/http-path/p2p%2Ftwo`]) {
+    const reason = await refusalOf(t, dialer.dialAddr(wrong, listener.peerId))
+    t.regex(reason, /404/)
+  }
+  await assertEcho(t, await dialer.dialAddr(addressOf(listener), listener.peerId))
+})
+
+test('a server that is no WebSocket server is named as that', async (t) => {
+  const server = createServer((_request, response) => response.writeHead(503).end()).listen(0)
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const dialer = await createNode(t)
+  const dial = dialer.dialAddr(`/ip4/127.0.0.1/tcp/${port}/ws`)
+  t.regex(await refusalOf(t, dial), /503/)
+})
+
+test('the WebSocket of the platform reaches the negotiation', async (t) => {
+  const listener = await echoing(t, WS)
+  const socket = new WebSocket(`ws://127.0.0.1:${portOf(addressOf(listener))}`)
+  t.teardown(() => socket.close())
+  socket.binaryType = 'arraybuffer'
+  await once(socket, 'open')
+  const header = Buffer.from('\x13/multistream/1.0.0\n')
+  let received = Buffer.alloc(0)
+  socket.addEventListener('message', ({ data }) => {
+    received = Buffer.concat([received, Buffer.from(data as ArrayBuffer)])
+  })
+  socket.send(header)
+  await until(() => received.length >= header.length)
+  t.deepEqual(received.subarray(0, header.length), header)
+})
+
+test("an application's HTTP server hands its upgrades over", async (t) => {
+  const swarm = await createNode(t)
+  swarm.handle(ECHO, (stream) => stream.readable.pipeTo(stream.writable))
+  const server = createServer((_request, response) => response.end('a page'))
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: 1024 * 1024 })
+  server.on('upgrade', (request, socket, head) => {
+    sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      const { remoteAddress, remotePort } = request.socket
+      const addr = `/ip4/${remoteAddress}/tcp/${remotePort}/ws`
+      swarm.upgradeInbound(createWebSocketStream(webSocket), addr).catch((err) => t.fail(err))
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const dialer = await createNode(t)
+  const connection = await dialer.dialAddr(`/ip4/127.0.0.1/tcp/${port}/ws`, swarm.peerId)
+  await assertEcho(t, connection)
+  t.is(swarm.getConnections()[0]?.state.transport, 'ws')
+  t.is(await statusOf({ port }), 200)
+  await connection.close()
+  await until(() => swarm.getTotalConnections() === 0)
+})
+
+test('one swarm listens over WebSocket with and without TLS, beside TCP', async (t) => {
+  const listener = await echoing(t, WS, CERTIFIED)
+  await listener.listen(WSS, '/ip4/127.0.0.1/tcp/0')
+  const dialer = await createNode(t, TRUSTING)
+  const addresses = listener.getListenAddrs().map(String)
+  t.is(addresses.length, 3)
+  for (const address of addresses) {
+    const connection = await dialer.dialAddr(address, listener.peerId, { force: true })
+    t.is(`${connection.remoteAddr}`, address)
+    await assertEcho(t, connection)
+  }
+  t.is(listener.getTotalConnections(), 3)
+})
+
+for (const [name, options, suffix] of [
+  ['an upgrade', {}, 'ws'],
+  ['a TLS handshake', TRUSTING, 'tls/ws']
+] as const) {
+  test(`a dial is aborted during ${name}, and its socket closed`, async (t) => {
+    const accepted: Socket[] = []
+    const server = createTcpServer((socket) => accepted.push(socket.resume()))
+    server.listen(0, '127.0.0.1')
+    t.teardown(() => server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const dialer = await createNode(t, options)
+    const controller = new AbortController()
+    const { signal } = controller
+    const dial = dialer.dialAddr(`/ip4/127.0.0.1/tcp/${port}/${suffix}`, undefined, { signal })
+    await until(() => accepted.length === 1)
+    const [socket] = accepted
+    const ended = new Promise((resolve) => socket?.once('close', resolve))
+    socket?.on('error', () => {})
+    controller.abort()
+    await t.throwsAsync(dial, { instanceOf: AbortError })
+    await ended
+    t.is(dialer.getTotalConnections(), 0)
+  })
+}
+
+test('a misspelt option is refused with the one that was meant', async (t) => {
+  for (const [webSocket, expected] of [
+    [
+      { certificates: [] },
+      /unknown option "webSocket\.certificates"; did you mean .*certificate\?/
+    ],
+    [{ certificate: { cert: CERTIFICATE, keys: KEY } }, /"webSocket\.certificate\.keys"/]
+  ] as const) {
+    const options = { webSocket } as unknown as SwarmOptions
+    await t.throwsAsync(createSwarm(options), {
+      instanceOf: InvalidParametersError,
+      message: expected
+    })
+  }
+})
+
+// U4
+test('an address over TLS is not listened on without a certificate', async (t) => {
+  const node = await createNode(t)
+  const err = await t.throwsAsync(node.listen(WSS), { instanceOf: ListenError })
+  t.regex(err.message, /TLS needs a certificate, and this swarm has none$/)
+  t.is(err.attempts[0]?.hint, 'see the option webSocket')
+  t.deepEqual(node.getListenAddrs(), [])
+})
+
+test('certificates are replaced while the swarm listens, and its connections stay', async (t) => {
+  const folder = await writeFiles()
+  t.teardown(() => folder.remove())
+  const renewed = { cert: folder.cert, key: folder.key }
+  const listener = await echoing(t, WSS, CERTIFIED)
+  const [former, latter] = [
+    await createNode(t, TRUSTING),
+    await createNode(t, { webSocket: { roots: renewed.cert } })
+  ]
+  const dial = (node: Swarm): Promise<Connection> =>
+    node.dialAddr(addressOf(listener), listener.peerId, { force: true })
+  const connection = await dial(former)
+  t.regex(await refusalOf(t, dial(latter)), /certificate/i)
+  listener.setCertificates(renewed)
+  await assertEcho(t, connection)
+  await assertEcho(t, await dial(latter))
+  t.regex(await refusalOf(t, dial(former)), /certificate/i)
+  // What cannot be used changes nothing.
+  t.throws(() => listener.setCertificates({ cert: renewed.cert, key: KEY }), {
+    instanceOf: InvalidParametersError,
+    message: /^expected certificate\.key to be the private key of certificate\.cert/
+  })
+  await assertEcho(t, await dial(latter))
+})
+
+test('a swarm that has been given a certificate later listens over TLS', async (t) => {
+  const listener = await createNode(t)
+  await t.throwsAsync(listener.listen(WSS), { instanceOf: ListenError })
+  listener.setCertificates([{ cert: CERTIFICATE, key: KEY }])
+  t.true(await listener.listen(WSS))
+  const dialer = await createNode(t, TRUSTING)
+  const connection = await dialer.dialAddr(addressOf(listener), listener.peerId)
+  t.is(`${connection.remotePeer}`, `${listener.peerId}`)
+})
+
+// U4
+test('a port in use is refused, and the first listener goes on', async (t) => {
+  const listener = await echoing(t, WS)
+  const second = await createNode(t)
+  const err = await t.throwsAsync(second.listen(addressOf(listener)), { instanceOf: ListenError })
+  t.regex(err.message, /in use/i)
+  const connection = await second.dialAddr(addressOf(listener), listener.peerId)
+  t.is(`${connection.remotePeer}`, `${listener.peerId}`)
+})
+
+// U4
+test('addresses may have IPv6 and the peer', async (t) => {
+  const listener = await echoing(t, '/ip6/::1/tcp/0/ws')
+  const address = addressOf(listener)
+  t.regex(address, /^\/ip6\/::1\/tcp\/[1-9]\d*\/ws$/)
+  const dialer = await createNode(t)
+  const connection = await dialer.dialAddr(`${address}/p2p/${listener.peerId}`)
+  t.is(`${connection.remoteAddr}`, address)
+})
+
+// U4
+test('a server that never answers the upgrade is given up after the timeout of upgrades', async (t) => {
+  const server = createTcpServer((socket) => socket.on('error', () => {}).resume())
+  server.listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const dialer = await createNode(t, {
+    connections: { outboundUpgradeTimeout: 200 },
+    retry: { maxRetries: 0 }
+  })
+  const dial = dialer.dialAddr(`/ip4/127.0.0.1/tcp/${port}/ws`, undefined, { timeout: 3_000 })
+  const err = await t.throwsAsync(dial)
+  t.true(err instanceof DialAllFailedError || err instanceof TimeoutError, err.name)
+})
+
+test('a client that never asks for the upgrade is disconnected at the deadline of upgrades', async (t) => {
+  const listener = await echoing(t, WS, { connections: { inboundUpgradeTimeout: 200 } })
+  const socket = connectTcp(portOf(addressOf(listener)), '127.0.0.1')
+  socket.on('error', () => {}).resume()
+  socket.write('GET / HTTP/1.1\r\n')
+  await once(socket, 'close')
+  t.is(listener.getTotalConnections(), 0)
+})
+
+// I10
+test('a read of a connection that is closed ends at once with its code', async (t) => {
+  const listener = await echoing(t, WS)
+  const dialer = await createNode(t)
+  const connection = await dialer.dialAddr(addressOf(listener), listener.peerId)
+  const stream = await connection.newStream(ECHO)
+  const reading = stream.read(1)
+  await until(() => listener.getTotalConnections() === 1)
+  await listener.getConnections()[0]?.closeWithError(4_711)
+  const err = await t.throwsAsync(reading)
+  t.is(connection.closeReason?.closeCode, 4_711)
+  const again = await t.throwsAsync(stream.read(1))
+  t.is(again.name, err.name)
+})
+
+test('a listener that is closed accepts nobody, and its connections stay', async (t) => {
+  const listener = await echoing(t, WS)
+  const address = addressOf(listener)
+  const dialer = await createNode(t, { retry: { maxRetries: 0 } })
+  const connection = await dialer.dialAddr(address, listener.peerId)
+  t.true(await listener.unlisten(address))
+  t.deepEqual(listener.getListenAddrs(), [])
+  await assertEcho(t, connection)
+  await connection.close()
+  const reason = await refusalOf(t, dialer.dialAddr(address, listener.peerId))
+  t.regex(reason, /refused/)
+})
+
+function statusOf(options: ClientRequestArgs): Promise<number> {
+  return new Promise((resolve, reject) => {
+    get({ host: '127.0.0.1', agent: false, ...options }, (response) => {
+      response.resume()
+      resolve(response.statusCode ?? 0)
+    }).on('error', reject)
+  })
+}
