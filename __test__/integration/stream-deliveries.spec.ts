@@ -4,7 +4,7 @@ import type { Connection } from '../../ts/connection.ts'
 import type { Stream } from '../../ts/stream.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { delayProxy } from '../support/delay-proxy.ts'
-import { createNode, pattern, until } from '../support/pair.ts'
+import { createNode, pattern, STALLING_BYTES, until } from '../support/pair.ts'
 import { seeded } from '../support/random.ts'
 import { overStacks as over, type Stack } from '../support/stacks.ts'
 
@@ -172,13 +172,13 @@ overStacks(
 )
 
 overStacks('an open stream is reset at once while another one delivers', async (t, stack) => {
-  const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5))
+  const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1))
   const link = await openLink(t, stack, { pause })
   const open = await link.connection.newStream(UPLOAD)
   await open.write(pattern(10))
   await until(() => link.bytesRead() === 10)
   const stream = await link.connection.newStream(UPLOAD)
-  stream.send(pattern(2_000_000))
+  stream.send(pattern(STALLING_BYTES))
   void stream.closeWrite()
   const closed = link.connection.close()
   await t.throwsAsync(open.read(1), { name: 'StreamResetError' })
@@ -186,7 +186,7 @@ overStacks('an open stream is reset at once while another one delivers', async (
   await closed
   const got = [await link.got(), await link.got()]
   t.deepEqual(got.map(({ whole }) => whole).sort(), [false, true])
-  t.is(got.find(({ whole }) => whole)?.bytes, 2_000_000)
+  t.is(got.find(({ whole }) => whole)?.bytes, STALLING_BYTES)
 })
 
 overStacks('closeWithError ends a connection that delivers', async (t, stack) => {
@@ -217,7 +217,7 @@ overStacks(
     }
     const link = await openLink(t, impatient, { pause: () => new Promise(() => {}) })
     const stream = await link.connection.newStream(UPLOAD)
-    stream.send(pattern(3_000_000))
+    stream.send(pattern(STALLING_BYTES))
     await stream.close()
     await link.connection.close()
     t.is(link.connection.closeReason?.error?.name, 'TimeoutError')
