@@ -40,6 +40,9 @@ const LEFT_TIME: Duration = Duration::from_secs(5);
 /// Bytes of such a half that are discarded before the remote is told.
 const LEFT_BYTES_MAX: u32 = 64 << 10;
 
+/// Deadlines of such halves before those that have ended by themselves are swept.
+const LEFT_MIN: usize = 64;
+
 /// Code of libp2p for one that does not fit 32 bits.
 const CODE_OUT_OF_RANGE: u32 = 0x1009;
 
@@ -431,16 +434,12 @@ impl Session {
             return;
         };
         let id = stream.id;
-        if std::mem::take(&mut stream.is_full) {
-            self.full -= 1;
-        }
-        let Some(stream) = self.stream_mut(key) else {
-            return;
-        };
+        let was_full = std::mem::take(&mut stream.is_full);
         if std::mem::take(&mut stream.receives) {
             // The remote may have ended it meanwhile.
             self.connection.recv_stream(id).stop(code.into()).ok();
         }
+        self.full -= u32::from(was_full);
     }
 
     /// Discards the rest of what the remote sends on a stream. It is told only if it does not end its
@@ -453,12 +452,17 @@ impl Session {
             return;
         }
         let id = stream.id;
-        if std::mem::take(&mut stream.is_full) {
-            self.full -= 1;
-        }
+        self.full -= u32::from(std::mem::take(&mut stream.is_full));
         self.leaving.insert(id, 0);
-        self.leaving_until.push_back((now + LEFT_TIME, id));
         self.discard(id);
+        if self.leaving.contains_key(&id) {
+            if self.leaving_until.len() > 2 * self.leaving.len() + LEFT_MIN {
+                let leaving = &self.leaving;
+                self.leaving_until
+                    .retain(|(_, id)| leaving.contains_key(id));
+            }
+            self.leaving_until.push_back((now + LEFT_TIME, id));
+        }
     }
 
     /// Resets both halves of a stream.
@@ -468,11 +472,8 @@ impl Session {
             return;
         };
         let id = stream.id;
-        let finishes = self.finishing.remove(&id);
-        let Some(stream) = self.stream_mut(key) else {
-            return;
-        };
-        if std::mem::take(&mut stream.sends) || finishes {
+        let sends = std::mem::take(&mut stream.sends);
+        if self.finishing.remove(&id) || sends {
             self.connection.send_stream(id).reset(code.into()).ok();
         }
     }
