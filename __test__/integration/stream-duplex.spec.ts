@@ -9,7 +9,7 @@ import type { ExecutionContext } from 'ava'
 import { StreamErrorCode, StreamState } from '../../ts/constants.ts'
 import { InvalidParametersError, StreamResetError } from '../../ts/errors.ts'
 import type { Stream } from '../../ts/stream.ts'
-import { type Pair, pattern, until } from '../support/pair.ts'
+import { type Pair, pattern, STALLING_BYTES, until } from '../support/pair.ts'
 import { overPairs } from '../support/stacks.ts'
 
 const SENT = pattern(200_000)
@@ -317,7 +317,7 @@ overPairs('messages fail when we close the connection inside one of them', async
 overPairs('the writable side is aborted while a write waits for the peer', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const writer = near.writable.getWriter()
-  const writing = t.throwsAsync(writer.write(new Uint8Array(4_000_000)))
+  const writing = t.throwsAsync(writer.write(new Uint8Array(STALLING_BYTES)))
   await until(() => near.counters()?.bytesUnsent !== 0)
   const reason = new Error('mine')
   await writer.abort(reason)
@@ -326,7 +326,7 @@ overPairs('the writable side is aborted while a write waits for the peer', async
   await t.throwsAsync(readAll(far), { instanceOf: StreamResetError })
   const other = (await pair.openStreams()).near
   const stuck = other.writable.getWriter()
-  const failing = t.throwsAsync(stuck.write(new Uint8Array(4_000_000)))
+  const failing = t.throwsAsync(stuck.write(new Uint8Array(STALLING_BYTES)))
   stuck.releaseLock()
   await other.writable.abort(reason)
   await failing

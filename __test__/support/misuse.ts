@@ -157,6 +157,11 @@ export function swarmCalls({ dialer: swarm, listener: remote }: Pair): Argument[
     { name: 'explainDial(peer)', call: (value) => swarm.explainDial(value, at), takes: never },
     { name: 'explainDial(addr)', call: (value) => swarm.explainDial(peer, value), takes: never },
     { name: 'closePeer(peer)', call: (value) => swarm.closePeer(value), takes: never },
+    {
+      name: 'setCertificates(certificate)',
+      call: (value) => swarm.setCertificates(value),
+      takes: never
+    },
     { name: 'closePeer(options)', call: (value) => swarm.closePeer(peer, value), takes: options },
     {
       name: 'setResourceManager(manager)',
