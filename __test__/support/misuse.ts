@@ -47,6 +47,7 @@ const either =
     takes.some((take) => take(value))
 const options = either(nothing, emptyObject)
 const never: Takes = () => false
+const emptyList: Takes = (value) => Array.isArray(value) && value.length === 0
 /** Options in place of an omitted argument: a plain object. */
 const optionsAlone: Takes = (value) =>
   emptyObject(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value))
@@ -160,7 +161,7 @@ export function swarmCalls({ dialer: swarm, listener: remote }: Pair): Argument[
     {
       name: 'setCertificates(certificate)',
       call: (value) => swarm.setCertificates(value),
-      takes: never
+      takes: emptyList
     },
     { name: 'closePeer(options)', call: (value) => swarm.closePeer(peer, value), takes: options },
     {
