@@ -18,7 +18,7 @@ use ferroswarm_secure::QuicDialer;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 
-use super::socket::{BATCH, Batch, Socket};
+use super::socket::{Batch, Socket};
 use crate::connection::Scratch;
 use crate::socket::Route;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
@@ -116,7 +116,7 @@ impl Endpoint {
 
     /// Refuses a connection.
     pub(super) fn refuse(&self, incoming: Incoming) {
-        self.shared.refuse(incoming);
+        self.shared.refuse(&mut self.shared.proto.lock(), incoming);
     }
 
     /// Asks a remote that has not proved its address to do so.
@@ -206,9 +206,9 @@ impl Drop for Endpoint {
 }
 
 impl Shared {
-    fn refuse(&self, incoming: Incoming) {
+    fn refuse(&self, proto: &mut quic::Endpoint, incoming: Incoming) {
         let mut bytes = Vec::new();
-        let transmit = self.proto.lock().refuse(incoming, &mut bytes);
+        let transmit = proto.refuse(incoming, &mut bytes);
         // A remote that does not learn of it gives up by itself.
         self.socket.try_send(&transmit, &bytes).ok();
     }
@@ -235,6 +235,7 @@ impl Shared {
     fn pass(&self, now: Instant, batch: &Batch<'_>, answer: &mut Vec<u8>) {
         let mut bytes = BytesMut::from(batch.bytes);
         let mut proto = self.proto.lock();
+        let inboxes = self.inboxes.lock();
         while !bytes.is_empty() {
             let datagram = bytes.split_to(batch.stride.min(bytes.len()));
             let length = datagram.len();
@@ -242,8 +243,7 @@ impl Shared {
             let event = proto.handle(now, batch.remote, batch.local, batch.ecn, datagram, answer);
             match event {
                 Some(DatagramEvent::ConnectionEvent(handle, event)) => {
-                    let inbox = self.inboxes.lock().get(&handle).cloned();
-                    if let Some(inbox) = inbox {
+                    if let Some(inbox) = inboxes.get(&handle) {
                         inbox.push(event, length, batch.local);
                     }
                 }
@@ -253,9 +253,7 @@ impl Shared {
                         None => Some(TrySendError::Closed(incoming)),
                     };
                     if let Some(incoming) = refused.map(TrySendError::into_inner) {
-                        answer.clear();
-                        let transmit = proto.refuse(incoming, answer);
-                        self.socket.try_send(&transmit, answer).ok();
+                        self.refuse(&mut proto, incoming);
                     }
                 }
                 Some(DatagramEvent::Response(transmit)) => {
@@ -289,10 +287,8 @@ async fn receive(shared: Arc<Shared>) {
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
                     Poll::Pending => return Poll::Pending,
                 }
-                let more = SCRATCH.with_borrow_mut(|scratch| {
-                    debug_assert!(scratch.read().len() >= BATCH);
-                    shared.receive(scratch.read(), &mut answer)
-                });
+                let more =
+                    SCRATCH.with_borrow_mut(|scratch| shared.receive(scratch.read(), &mut answer));
                 match more {
                     Ok(false) => {}
                     Ok(true) => {

@@ -18,7 +18,7 @@ const BUFFER_BYTES: usize = 7 << 20;
 
 /// Datagrams received per system call, and the room for each: a batch of the kernel, which has up to
 /// 64 KiB.
-pub(super) const BATCH: usize = 4;
+const BATCH: usize = 4;
 const BATCH_BYTES: usize = 64 << 10;
 
 /// A bound socket.
