@@ -11,6 +11,8 @@ use quinn_proto::{
     TransportConfig, VarInt,
 };
 
+use crate::congestion::Congestion;
+
 /// Options of QUIC connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -179,6 +181,7 @@ fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
         .receive_window(config.connection_window.into())
         .send_window(SEND_WINDOW_MIN)
         .datagram_receive_buffer_size(None)
-        .mtu_discovery_config(Some(discovery));
+        .mtu_discovery_config(Some(discovery))
+        .congestion_controller_factory(Arc::new(Congestion::new(mtu_max)));
     transport
 }

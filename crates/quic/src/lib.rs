@@ -16,6 +16,7 @@ pub use quinn_proto::{
 pub use session::{CloseReason, Event, Session, Stats, Write};
 
 mod config;
+mod congestion;
 mod session;
 #[cfg(test)]
 mod testing;

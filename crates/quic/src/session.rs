@@ -14,6 +14,7 @@ use quinn_proto::{
 };
 
 use crate::config::{SEND_WINDOW_MAX, SEND_WINDOW_MIN, Settings};
+use crate::congestion::open_for_close;
 
 #[cfg(test)]
 mod tests;
@@ -302,6 +303,7 @@ impl Session {
     pub fn close(&mut self, now: Duration, code: u32) {
         let now = self.epoch + now;
         self.connection.close(now, code.into(), Bytes::new());
+        open_for_close(&self.connection);
     }
 
     /// Returns whether a stream that we have ended is not acknowledged.

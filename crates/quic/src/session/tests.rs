@@ -326,6 +326,24 @@ fn a_close_carries_its_code_and_ends_after_the_bytes_before_it() {
 }
 
 #[test]
+fn a_close_is_sent_though_the_congestion_window_is_full() {
+    let mut pair = Pair::connected(&Config::default());
+    let (near, _) = open(&mut pair, b"x");
+    pair.dialer.session().write(near, &[0; 1 << 20]);
+    // Sent, and never acknowledged: what is left waits for the window.
+    pair.treat(|| Fate::Lost);
+    pair.settle();
+    pair.treat(|| Fate::Delivered);
+    let now = pair.now;
+    pair.dialer.session().close(now, 0x1005);
+    pair.settle();
+    assert_eq!(
+        pair.listener.session().ended(),
+        Some(&CloseReason::Remote(0x1005))
+    );
+}
+
+#[test]
 fn a_silent_remote_is_timed_out() {
     let mut pair = Pair::connected(&Config::default());
     pair.treat(|| Fate::Lost);

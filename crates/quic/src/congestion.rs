@@ -1,0 +1,115 @@
+//! The congestion controller: CUBIC (RFC 9438), which lets the close of a connection pass.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use quinn_proto::congestion::{Controller, ControllerFactory, Cubic, CubicConfig};
+use quinn_proto::{Connection, RttEstimator};
+
+/// Creates the controllers of connections.
+pub(crate) struct Congestion(Arc<CubicConfig>);
+
+impl Congestion {
+    /// `mtu_max` is that of the path: the first window holds two datagrams of this size, or 14,720
+    /// bytes if these are less (RFC 9002, section 7.2), so that a probe for it holds nothing up.
+    pub(crate) fn new(mtu_max: u16) -> Self {
+        let mut cubic = CubicConfig::default();
+        cubic.initial_window(INITIAL_WINDOW.max(2 * u64::from(mtu_max)));
+        Self(Arc::new(cubic))
+    }
+}
+
+/// Bytes in flight on a new path, unless its datagrams are long.
+const INITIAL_WINDOW: u64 = 14_720;
+
+impl ControllerFactory for Congestion {
+    fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
+        let config = Arc::clone(&self.0);
+        Box::new(Open {
+            cubic: Cubic::new(config, now, current_mtu),
+            is_closing: Arc::default(),
+        })
+    }
+}
+
+/// Lets the close of a connection pass, however much is in flight: quinn-proto counts it as one more
+/// packet of data if data is left, and then nothing opens the window any more.
+pub(crate) fn open_for_close(connection: &Connection) {
+    let controller = connection.congestion_state().clone_box().into_any();
+    if let Ok(controller) = controller.downcast::<Open>() {
+        controller.is_closing.store(true, Ordering::Relaxed);
+    }
+}
+
+/// CUBIC until the connection is closed.
+#[derive(Clone)]
+struct Open {
+    cubic: Cubic,
+    /// Shared by the controller of a connection and its copies, which is how it is reached.
+    is_closing: Arc<AtomicBool>,
+}
+
+impl Controller for Open {
+    fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
+        self.cubic.on_sent(now, bytes, last_packet_number);
+    }
+
+    fn on_ack(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        bytes: u64,
+        app_limited: bool,
+        rtt: &RttEstimator,
+    ) {
+        self.cubic.on_ack(now, sent, bytes, app_limited, rtt);
+    }
+
+    fn on_end_acks(
+        &mut self,
+        now: Instant,
+        in_flight: u64,
+        app_limited: bool,
+        largest_packet_num_acked: Option<u64>,
+    ) {
+        self.cubic
+            .on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
+    }
+
+    fn on_congestion_event(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        is_persistent_congestion: bool,
+        lost_bytes: u64,
+    ) {
+        self.cubic
+            .on_congestion_event(now, sent, is_persistent_congestion, lost_bytes);
+    }
+
+    fn on_mtu_update(&mut self, new_mtu: u16) {
+        self.cubic.on_mtu_update(new_mtu);
+    }
+
+    fn window(&self) -> u64 {
+        if self.is_closing.load(Ordering::Relaxed) {
+            // Beyond 32 bits, nothing is paced either.
+            return u64::MAX;
+        }
+        self.cubic.window()
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+
+    fn initial_window(&self) -> u64 {
+        self.cubic.initial_window()
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
