@@ -37,6 +37,31 @@ pairs('ping', async (...kinds) => {
   }
 })
 
+// An end of the remote that is under way is awaited by the negotiation of stock nodes, which ours spare.
+pairs(
+  'a stream that is over for the dialer makes room for the next one',
+  async (...kinds) => {
+    const { listener, connection } = await dialled(...kinds)
+    const held = Promise.withResolvers()
+    await listener.handle('/held/1', async (stream) => {
+      await held.promise
+      await stream.close()
+    })
+    const streams = []
+    for (let count = 0; count < 3; count += 1) {
+      const stream = await connection.newStream('/held/1', { maxOutboundStreams: 1 })
+      streams.push(stream)
+      stream.send(randomBytes(32))
+      await stream.close()
+      await stream.closeRead()
+    }
+    held.resolve()
+    const areOver = () => streams.every(({ status }) => status === 'closed')
+    await eventually(areOver, 'the end of the streams')
+  },
+  PAIRINGS.filter(([dialer]) => dialer === 'ours')
+)
+
 pairs('identify', async (...kinds) => {
   // Streams of identify are limited to one at a time: that of a new connection would be in the way.
   const services = () => ({ ...basics(), identify: identify({ runOnConnectionOpen: false }) })

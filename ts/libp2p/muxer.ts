@@ -230,6 +230,11 @@ export class NativeMuxer
     this.known.delete(protocol)
   }
 
+  /** The application may open the next one: the remote's end is on its way, and needs no negotiation to overtake. */
+  streamDone(stream: NativeStream): void {
+    if (stream.direction === 'outbound' && stream.isCounted) this.#counted(stream, -1)
+  }
+
   streamEnded(stream: NativeStream): void {
     if (stream.isCounted) this.#counted(stream, -1)
     const { streams } = this

@@ -54,6 +54,8 @@ export interface StreamOwner {
   readonly log: Logger
   /** Called if the remote does not speak the protocol that a stream was opened for. */
   protocolRefused(protocol: string): void
+  /** Called when both halves are closed here, before the remote has ended its own. */
+  streamDone(stream: NativeStream): void
   /** Called once, before the event `close`. */
   streamEnded(stream: NativeStream): void
 }
@@ -253,6 +255,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
       if (this.writeStatus === 'closed') return
       this.writeStatus = 'closed'
       if (this.remoteWriteStatus === 'closed') this.#closed()
+      else if (this.readStatus === 'closed') this.#owner.streamDone(this)
     })
   }
 
@@ -399,6 +402,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
       this.readBuffer.consume(this.readBuffer.byteLength)
       this.readStatus = 'closed'
       if (this.#isLive && this.remoteWriteStatus !== 'closed') this.sendCloseRead()
+      if (this.writeStatus === 'closed') this.#owner.streamDone(this)
       this.#maybeEnd()
     }
     return Promise.resolve()
