@@ -206,6 +206,8 @@ function detailsOf(
   switch (name) {
     case 'acceptFailed':
       return { errno: first, failures: second }
+    case 'datagramsDropped':
+      return { count: first }
     case 'socketFailed':
       return { errno: first }
     case 'connectionRefused':
@@ -313,6 +315,8 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
     `a stream of connection ${where} was refused: ${whyRefused(option, details)}`,
   writesHeld: (where, option, { scope, limit, current }) =>
     `writers of connection ${where} are held back: ${named(scope)} holds ${current} of ${limit} bytes (${option})`,
+  datagramsDropped: (where, _, { count }) =>
+    `connection ${where} is too slow for its remote: ${count} datagrams were dropped, which are sent again`,
   upgradeFailed: (where, cause, { stage }) =>
     `a connection from ${where} failed at ${stage}: ${cause}`,
   muxerFailed: (where, cause) =>

@@ -52,6 +52,7 @@ fn details(fact: &Fact) -> [u32; 3] {
     match fact {
         Fact::AcceptFailed { error, failures } => [system_number(*error), *failures, 0],
         Fact::SocketFailed { error } => [system_number(*error), 0, 0],
+        Fact::DatagramsDropped(count) => [u32::try_from(*count).unwrap_or(u32::MAX), 0, 0],
         Fact::Internal
         | Fact::ConnectionStalled(_)
         | Fact::ConnectionGated(_)

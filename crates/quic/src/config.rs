@@ -12,6 +12,7 @@ use quinn_proto::{
 };
 
 use crate::congestion::Congestion;
+use crate::window::Window;
 
 /// Options of QUIC connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,9 +60,8 @@ const MTU_MAX: u16 = 1_452;
 /// handshake.
 const MTU_MAX_LOOPBACK: u16 = 4 << 10;
 
-/// A search for the largest datagram ends within this share of the maximum: each probe is sent once per
-/// connection, and is as long as what it probes for.
-const MTU_STEPS: u16 = 2;
+/// What every path carries (RFC 9000, section 14).
+const MTU_MIN: u16 = 1_200;
 
 /// Datagrams received are no longer than this.
 const PAYLOAD_MAX: u16 = MTU_MAX_LOOPBACK;
@@ -81,6 +81,7 @@ pub struct Settings {
     endpoint: Arc<EndpointConfig>,
     server: Arc<ServerConfig>,
     transport: [Arc<TransportConfig>; 2],
+    stream_window: u32,
     connection_window: u32,
 }
 
@@ -116,6 +117,7 @@ impl Settings {
             endpoint: Arc::new(endpoint),
             server: Arc::new(server),
             transport,
+            stream_window: config.stream_window,
             connection_window: config.connection_window,
         })
     }
@@ -159,6 +161,10 @@ impl Settings {
         Ok((client, dialer))
     }
 
+    pub(crate) const fn stream_window(&self) -> u32 {
+        self.stream_window
+    }
+
     pub(crate) const fn connection_window(&self) -> u32 {
         self.connection_window
     }
@@ -169,10 +175,11 @@ impl Settings {
 }
 
 fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
+    // Such that the first probe is for the maximum, as a binary search would not get there.
     let mut discovery = MtuDiscoveryConfig::default();
     discovery
         .upper_bound(mtu_max)
-        .minimum_change(mtu_max / MTU_STEPS);
+        .minimum_change((mtu_max - MTU_MIN) / 2 + 1);
     let mut transport = TransportConfig::default();
     transport
         .max_idle_timeout(IdleTimeout::try_from(config.idle_timeout).ok())
@@ -180,7 +187,7 @@ fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
         .max_concurrent_bidi_streams(config.streams_max.into())
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(config.stream_window.into())
-        .receive_window(config.connection_window.into())
+        .receive_window(Window::first(config.connection_window).into())
         .send_window(SEND_WINDOW_MIN)
         .datagram_receive_buffer_size(None)
         .mtu_discovery_config(Some(discovery))

@@ -1,8 +1,9 @@
-//! The congestion controller: CUBIC (RFC 9438), which lets the close of a connection pass.
+//! The congestion controller: CUBIC (RFC 9438), which also lets the close of a connection pass, and tells
+//! when nothing is in flight.
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use quinn_proto::congestion::{Controller, ControllerFactory, Cubic, CubicConfig};
@@ -29,17 +30,35 @@ impl ControllerFactory for Congestion {
         let config = Arc::clone(&self.0);
         Box::new(Open {
             cubic: Cubic::new(config, now, current_mtu),
-            is_closing: Arc::default(),
+            flight: Arc::default(),
         })
     }
 }
 
-/// Lets the close of a connection pass, however much is in flight: quinn-proto counts it as one more
-/// packet of data if data is left, and then nothing opens the window any more.
-pub(crate) fn open_for_close(connection: &Connection) {
-    let controller = connection.congestion_state().clone_box().into_any();
-    if let Ok(controller) = controller.downcast::<Open>() {
-        controller.is_closing.store(true, Ordering::Relaxed);
+/// What the packets of a path and their connection have to tell each other.
+#[derive(Default)]
+pub(crate) struct Flight {
+    is_closing: AtomicBool,
+    landings: AtomicU64,
+}
+
+impl Flight {
+    /// Returns that of the path in use.
+    pub(crate) fn of(connection: &Connection) -> Arc<Self> {
+        let controller = connection.congestion_state().clone_box().into_any();
+        let controller = controller.downcast::<Open>();
+        controller.map(|open| open.flight).unwrap_or_default()
+    }
+
+    /// Lets the close of the connection pass, however much is in flight: quinn-proto counts it as one
+    /// more packet of data if data is left, and then nothing opens the window any more.
+    pub(crate) fn open_for_close(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns how often everything that was in flight has been acknowledged.
+    pub(crate) fn landings(&self) -> u64 {
+        self.landings.load(Ordering::Relaxed)
     }
 }
 
@@ -47,8 +66,8 @@ pub(crate) fn open_for_close(connection: &Connection) {
 #[derive(Clone)]
 struct Open {
     cubic: Cubic,
-    /// Shared by the controller of a connection and its copies, which is how it is reached.
-    is_closing: Arc<AtomicBool>,
+    /// Shared with its copies, which is how it is reached.
+    flight: Arc<Flight>,
 }
 
 impl Controller for Open {
@@ -74,6 +93,9 @@ impl Controller for Open {
         app_limited: bool,
         largest_packet_num_acked: Option<u64>,
     ) {
+        if in_flight == 0 {
+            self.flight.landings.fetch_add(1, Ordering::Relaxed);
+        }
         self.cubic
             .on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
     }
@@ -94,7 +116,7 @@ impl Controller for Open {
     }
 
     fn window(&self) -> u64 {
-        if self.is_closing.load(Ordering::Relaxed) {
+        if self.flight.is_closing.load(Ordering::Relaxed) {
             // Beyond 32 bits, nothing is paced either.
             return u64::MAX;
         }

@@ -20,3 +20,4 @@ mod congestion;
 mod session;
 #[cfg(test)]
 mod testing;
+mod window;

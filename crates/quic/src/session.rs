@@ -1,48 +1,32 @@
 //! One connection: its streams by key, their events, and its datagrams.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferroswarm_proto::muxer::{MemoryBudget, StreamKey};
+use ferroswarm_proto::muxer::StreamKey;
 use ferroswarm_secure::{HandshakeError, PeerId, PublicKey, quic_peer};
 use foldhash::fast::RandomState;
 use quinn_proto::TransportErrorCode as Code;
 use quinn_proto::{
-    Connection, ConnectionError, ConnectionEvent, Dir, EndpointEvent, FrameStats, ReadError,
-    StreamEvent, StreamId, Transmit, VarInt, WriteError,
+    Connection, ConnectionError, ConnectionEvent, Dir, EndpointEvent, FrameStats, StreamEvent,
+    StreamId, Transmit, VarInt, WriteError,
 };
 
 use crate::config::{SEND_WINDOW_MAX, SEND_WINDOW_MIN, Settings};
-use crate::congestion::open_for_close;
+use crate::congestion::Flight;
+use crate::window::Window;
 
+use self::receive::AHEAD_MIN;
+
+mod receive;
 #[cfg(test)]
 mod tests;
-
-/// Bytes of a stream that may be passed on before the application has read them; the initial window of
-/// yamux. The rest waits in the windows, where the remote has to stop at the end of one.
-const AHEAD_MIN: u32 = 256 << 10;
-
-/// The same of a stream that is read fast.
-const AHEAD_MAX: u32 = 4 << 20;
-
-/// A stream that is read within this time as far as it may be ahead is read fast: the application would
-/// wait for the I/O thread, and that for it.
-const AHEAD_TIME: Duration = Duration::from_millis(16);
 
 /// Bytes that the kernel cuts into datagrams: the longest IP packet, without its headers. It refuses
 /// more, which would be lost.
 const SEGMENTED_BYTES_MAX: usize = 65_535 - 40 - 8;
-
-/// Time for a remote to end a half that nobody reads any more, before it is told to. js-libp2p and
-/// py-libp2p lose the rest of the stream when they are told.
-const LEFT_TIME: Duration = Duration::from_secs(5);
-
-/// Bytes of such a half that are discarded before the remote is told.
-const LEFT_BYTES_MAX: u32 = 64 << 10;
-
-/// Deadlines of such halves before those that have ended by themselves are swept.
-const LEFT_MIN: usize = 64;
 
 /// Code of libp2p for one that does not fit 32 bits.
 const CODE_OUT_OF_RANGE: u32 = 0x1009;
@@ -110,13 +94,13 @@ pub enum CloseReason {
     /// The remote has no room for a connection, or refuses it.
     #[error("the remote refuses the connection")]
     Refused,
-    /// The TLS handshake failed with this alert, ours or the remote's.
+    /// The remote has failed the TLS handshake with this alert.
     #[error("the tls handshake failed with alert {0}")]
     Alert(u8),
     /// The remote supports no version of QUIC that we support.
     #[error("the remote does not speak quic version 1")]
     Version,
-    /// One side has broken the protocol.
+    /// One side has broken the protocol, or we have failed the TLS handshake.
     #[error("{0}")]
     Protocol(Box<str>),
 }
@@ -180,10 +164,21 @@ pub struct Session {
     full: u32,
     /// Bytes passed on since the start of the connection.
     passed_on: u64,
-    /// Bytes received and passed on when nothing waited.
-    settled: (u64, u64),
-    /// Maximum bytes that wait.
-    window: u32,
+    /// What the remote may send on one stream, and on all, ahead of the application.
+    stream_window: u32,
+    window: Window,
+    /// Events to be passed on before others.
+    events: VecDeque<Event>,
+    /// Streams of the remote that have been accepted, and halves that it does not read although its
+    /// stream has not.
+    accepted: u64,
+    stopped: HashMap<StreamId, VarInt, RandomState>,
+    /// Packets under way on the path.
+    flight: Arc<Flight>,
+    /// Bytes have been written and are not all under way.
+    wrote: bool,
+    /// They are acknowledged when none has been under way for the time with this number.
+    landing: u64,
     ended: Option<CloseReason>,
 }
 
@@ -193,6 +188,7 @@ const CHUNKS_MAX: usize = 64;
 impl Session {
     /// Wraps a new connection. Times are given as those since the `epoch`.
     pub fn new(connection: Connection, settings: &Settings, epoch: Instant) -> Self {
+        let flight = Flight::of(&connection);
         Self {
             connection,
             epoch,
@@ -208,10 +204,21 @@ impl Session {
             accepts: false,
             full: 0,
             passed_on: 0,
-            settled: (0, 0),
-            window: settings.connection_window(),
+            stream_window: settings.stream_window(),
+            window: Window::new(settings.connection_window()),
+            events: VecDeque::new(),
+            accepted: 0,
+            stopped: HashMap::default(),
+            flight,
+            wrote: false,
+            landing: 0,
             ended: None,
         }
+    }
+
+    /// Returns the time of the caller's clock.
+    pub fn now(&self) -> Duration {
+        self.epoch.elapsed()
     }
 
     /// Returns whether the handshake is not over.
@@ -296,19 +303,42 @@ impl Session {
     ) -> Option<Transmit> {
         let fitting = SEGMENTED_BYTES_MAX / usize::from(self.connection.current_mtu());
         let max = max.min(fitting).max(1);
-        self.connection.poll_transmit(self.epoch + now, max, out)
+        let transmit = self.connection.poll_transmit(self.epoch + now, max, out);
+        if transmit.is_none() && std::mem::take(&mut self.wrote) {
+            self.landing = self.flight.landings() + 1;
+        }
+        transmit
     }
 
     /// Closes the connection: what is not acknowledged is lost.
     pub fn close(&mut self, now: Duration, code: u32) {
         let now = self.epoch + now;
         self.connection.close(now, code.into(), Bytes::new());
-        open_for_close(&self.connection);
+        Flight::of(&self.connection).open_for_close();
     }
 
     /// Returns whether a stream that we have ended is not acknowledged.
     pub fn is_delivering(&self) -> bool {
         self.ended.is_none() && !self.finishing.is_empty()
+    }
+
+    /// Returns whether bytes that were written are not acknowledged, and asks the remote for an
+    /// acknowledgement.
+    pub fn has_unacknowledged(&mut self) -> bool {
+        if self.ended.is_some() {
+            return false;
+        }
+        let flight = Flight::of(&self.connection);
+        if !Arc::ptr_eq(&flight, &self.flight) {
+            // On a new path.
+            (self.landing, self.flight) = (flight.landings() + 1, flight);
+        }
+        let is_under_way = self.wrote || self.flight.landings() < self.landing;
+        if is_under_way {
+            // What was lost on the way is noticed when something later is acknowledged.
+            self.connection.ping();
+        }
+        is_under_way
     }
 }
 
@@ -324,22 +354,26 @@ impl Session {
     /// endpoint.
     pub fn has_events(&self) -> bool {
         let is_lost = self.ended.is_none() && self.connection.is_drained();
-        is_lost || self.accepts || !self.readable.is_empty() || self.reading.is_some()
+        let is_reading = !self.readable.is_empty() || self.reading.is_some();
+        is_lost || self.accepts || is_reading || !self.events.is_empty()
     }
 
-    /// Notices the end of a connection during its handshake. Streams that the remote has opened already
-    /// are left to [`poll`](Self::poll).
-    pub fn poll_handshake(&mut self) {
+    /// Takes in what has happened without passing on bytes or streams, which is left to
+    /// [`poll`](Self::poll): the end of the connection is noticed, and nothing accumulates.
+    pub fn absorb(&mut self) {
         while let Some(event) = self.connection.poll() {
-            // Without streams of ours there is nothing to report.
-            let _ = self.convert(event);
+            let event = self.convert(event);
+            // The remote may allow more streams any number of times.
+            if event.is_some() && event.as_ref() != self.events.back() {
+                self.events.extend(event);
+            }
         }
     }
 
     /// Returns the next event.
     pub fn poll(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.poll_chunk() {
+            if let Some(event) = self.poll_chunk().or_else(|| self.events.pop_front()) {
                 return Some(event);
             }
             if let Some(event) = self.connection.poll() {
@@ -350,7 +384,12 @@ impl Session {
                 match self.connection.streams().accept(Dir::Bi) {
                     Some(id) => {
                         let key = self.insert(id);
+                        self.accepted = id.index() + 1;
                         self.queue(key);
+                        if let Some(code) = self.stopped.remove(&id) {
+                            let event = self.stop_sending(key, code);
+                            self.events.extend(event);
+                        }
                         return Some(Event::Opened { key });
                     }
                     None => self.accepts = false,
@@ -377,7 +416,10 @@ impl Session {
         // A write that is cut is repeated, so that quinn tells when there is room again.
         while count < bytes.len() {
             match sender.write(&bytes[count..]) {
-                Ok(more) => count += more,
+                Ok(more) => {
+                    count += more;
+                    self.wrote = true;
+                }
                 Err(WriteError::Blocked) => {
                     let is_blocked = true;
                     return Write { count, is_blocked };
@@ -397,73 +439,6 @@ impl Session {
         let id = stream.id;
         if std::mem::take(&mut stream.sends) && self.connection.send_stream(id).finish().is_ok() {
             self.finishing.insert(id);
-        }
-    }
-
-    /// Records that the application has read bytes of a stream, so that more of it is passed on.
-    /// Returns the bytes after which that is next of use.
-    pub fn consumed(
-        &mut self,
-        key: StreamKey,
-        bytes: u32,
-        now: Duration,
-        budget: &mut dyn MemoryBudget,
-    ) -> u32 {
-        let Some(stream) = self.stream_mut(key) else {
-            return AHEAD_MIN;
-        };
-        stream.unread = stream.unread.saturating_sub(bytes);
-        stream.consumed = stream.consumed.saturating_add(bytes);
-        if stream.consumed >= stream.ahead_max {
-            let is_fast = now.saturating_sub(stream.since) < AHEAD_TIME;
-            let growth = stream.ahead_max.min(AHEAD_MAX - stream.ahead_max);
-            if is_fast && growth > 0 && budget.reserve(growth) {
-                stream.ahead_max += growth;
-            }
-            (stream.consumed, stream.since) = (0, now);
-        }
-        let step = stream.ahead_max / 4;
-        if std::mem::take(&mut stream.is_full) {
-            self.full -= 1;
-            self.queue(key);
-        }
-        step
-    }
-
-    /// Tells the remote that nothing more of a stream is read.
-    pub fn stop(&mut self, key: StreamKey, code: u32) {
-        let Some(stream) = self.stream_mut(key) else {
-            return;
-        };
-        let id = stream.id;
-        let was_full = std::mem::take(&mut stream.is_full);
-        if std::mem::take(&mut stream.receives) {
-            // The remote may have ended it meanwhile.
-            self.connection.recv_stream(id).stop(code.into()).ok();
-        }
-        self.full -= u32::from(was_full);
-    }
-
-    /// Discards the rest of what the remote sends on a stream. It is told only if it does not end its
-    /// half by itself.
-    pub fn leave(&mut self, key: StreamKey, now: Duration) {
-        let Some(stream) = self.stream_mut(key) else {
-            return;
-        };
-        if !std::mem::take(&mut stream.receives) {
-            return;
-        }
-        let id = stream.id;
-        self.full -= u32::from(std::mem::take(&mut stream.is_full));
-        self.leaving.insert(id, 0);
-        self.discard(id);
-        if self.leaving.contains_key(&id) {
-            if self.leaving_until.len() > 2 * self.leaving.len() + LEFT_MIN {
-                let leaving = &self.leaving;
-                self.leaving_until
-                    .retain(|(_, id)| leaving.contains_key(id));
-            }
-            self.leaving_until.push_back((now + LEFT_TIME, id));
         }
     }
 
@@ -506,19 +481,6 @@ impl Session {
         }
     }
 
-    /// Returns about how many received bytes wait because streams that they belong to are not read:
-    /// as many as have arrived in datagrams since nothing waited, and have not been passed on.
-    pub fn waiting(&mut self) -> usize {
-        let received = self.connection.stats().udp_rx.bytes;
-        if self.full == 0 {
-            self.settled = (received, self.passed_on);
-            return 0;
-        }
-        let (before, passed_on) = self.settled;
-        let waiting = (received - before).saturating_sub(self.passed_on - passed_on);
-        waiting.min(self.window.into()) as usize
-    }
-
     /// Adapts the bytes that may wait for an acknowledgement to what the path carries.
     pub fn adapt_send_window(&mut self) {
         let carried = self.connection.congestion_state().window();
@@ -531,7 +493,7 @@ impl Session {
     fn convert(&mut self, event: quinn_proto::Event) -> Option<Event> {
         match event {
             quinn_proto::Event::ConnectionLost { reason } => {
-                self.ended.get_or_insert_with(|| close_reason(reason));
+                self.ended.get_or_insert_with(|| reason.into());
                 // What has been received is passed on, however much is unread.
                 let keys = (0..).map(StreamKey).zip(&self.streams);
                 let live = keys.filter(|(_, stream)| stream.is_some());
@@ -573,44 +535,25 @@ impl Session {
         }
     }
 
-    /// Discards what has arrived on a half that nobody reads.
-    fn discard(&mut self, id: StreamId) {
-        let Some(discarded) = self.leaving.get_mut(&id) else {
-            return;
-        };
-        let mut receiver = self.connection.recv_stream(id);
-        let Ok(mut chunks) = receiver.read(true) else {
-            self.leaving.remove(&id);
-            return;
-        };
-        let is_over = loop {
-            match chunks.next(usize::MAX) {
-                Ok(Some(chunk)) => {
-                    *discarded = discarded.saturating_add(chunk.bytes.len() as u32);
-                    self.passed_on += chunk.bytes.len() as u64;
-                }
-                Err(ReadError::Blocked) => break false,
-                Ok(None) | Err(ReadError::Reset(_)) => break true,
-            }
-        };
-        let _ = chunks.finalize();
-        let is_long = *discarded > LEFT_BYTES_MAX;
-        if is_long && !is_over {
-            receiver.stop(0u32.into()).ok();
-        }
-        if is_over || is_long {
-            self.leaving.remove(&id);
-        }
-    }
-
     /// Handles a remote that reads no more of a stream. With a code it has reset the stream;
     /// without one, bytes of ours are dropped here, as a muxer's remote drops them there.
     fn stopped(&mut self, id: StreamId, code: VarInt) -> Option<Event> {
         self.finishing.remove(&id);
         self.connection.send_stream(id).reset(code).ok();
-        let key = *self.keys.get(&id)?;
-        let stream = self.stream_mut(key)?;
-        stream.sends = false;
+        match self.keys.get(&id) {
+            Some(key) => self.stop_sending(*key, code),
+            None => {
+                // Of a stream that is yet to be accepted, or has been forgotten.
+                if id.initiator() != self.connection.side() && id.index() >= self.accepted {
+                    self.stopped.insert(id, code);
+                }
+                None
+            }
+        }
+    }
+
+    fn stop_sending(&mut self, key: StreamKey, code: VarInt) -> Option<Event> {
+        self.stream_mut(key)?.sends = false;
         if code.into_inner() == 0 {
             // What waits for room is dropped.
             return Some(Event::Writable { key });
@@ -618,70 +561,6 @@ impl Session {
         let code = code_of(code);
         self.stop(key, code);
         Some(Event::Reset { key, code })
-    }
-
-    /// Returns the next bytes of the stream that is being read, and then its end.
-    fn poll_chunk(&mut self) -> Option<Event> {
-        let (key, _) = self.reading.as_ref()?;
-        match self.chunks.pop_front() {
-            Some(bytes) => Some(Event::Data { key: *key, bytes }),
-            None => self.reading.take()?.1,
-        }
-    }
-
-    /// Reads a stream as far as the application may be ahead.
-    fn read(&mut self, key: StreamKey) {
-        let is_over = self.ended.is_some();
-        let Some(Some(stream)) = self.streams.get_mut(key.0 as usize) else {
-            return;
-        };
-        stream.is_queued = false;
-        if !stream.receives {
-            return;
-        }
-        let mut receiver = self.connection.recv_stream(stream.id);
-        // Fails for a stream that has ended.
-        let Ok(mut chunks) = receiver.read(true) else {
-            return;
-        };
-        let mut read = 0;
-        let end = loop {
-            let room = if is_over {
-                usize::MAX
-            } else {
-                stream.ahead_max.saturating_sub(stream.unread) as usize
-            };
-            // Without room, it is read on when bytes are consumed.
-            if room == 0 {
-                if !std::mem::replace(&mut stream.is_full, true) {
-                    self.full += 1;
-                }
-                break None;
-            }
-            if self.chunks.len() == CHUNKS_MAX {
-                stream.is_queued = true;
-                self.readable.push_back(key);
-                break None;
-            }
-            match chunks.next(room) {
-                Ok(Some(chunk)) => {
-                    read += chunk.bytes.len();
-                    stream.unread = stream.unread.saturating_add(chunk.bytes.len() as u32);
-                    self.chunks.push_back(chunk.bytes);
-                }
-                Ok(None) => break Some(Event::Finished { key }),
-                Err(ReadError::Blocked) => break None,
-                Err(ReadError::Reset(code)) => {
-                    let code = code_of(code);
-                    break Some(Event::Reset { key, code });
-                }
-            }
-        };
-        // Credit is sent with the next datagram in any case.
-        let _ = chunks.finalize();
-        self.passed_on += read as u64;
-        stream.receives = end.is_none();
-        self.reading = Some((key, end));
     }
 
     fn insert(&mut self, id: StreamId) -> StreamKey {
@@ -708,16 +587,6 @@ impl Session {
         };
         self.keys.insert(id, key);
         key
-    }
-
-    /// Queues a stream to be read.
-    fn queue(&mut self, key: StreamKey) {
-        let Some(stream) = self.stream_mut(key) else {
-            return;
-        };
-        if !std::mem::replace(&mut stream.is_queued, true) {
-            self.readable.push_back(key);
-        }
     }
 
     fn stream(&self, key: StreamKey) -> Option<&Stream> {
@@ -749,20 +618,25 @@ const fn frames(stats: &FrameStats) -> u64 {
 /// TLS alerts are codes of their own: the alert is the low byte (RFC 9001, section 4.8).
 const ALERTS: u64 = 0x100;
 
-fn close_reason(error: ConnectionError) -> CloseReason {
-    let of_code = |code: Code, text: String| match u64::from(code) {
-        code if code == u64::from(Code::CONNECTION_REFUSED) => CloseReason::Refused,
-        code if code & !0xff == ALERTS => CloseReason::Alert((code & 0xff) as u8),
-        _ => CloseReason::Protocol(text.into()),
-    };
-    match error {
-        ConnectionError::LocallyClosed => CloseReason::Local,
-        ConnectionError::ApplicationClosed(close) => CloseReason::Remote(code_of(close.error_code)),
-        ConnectionError::TimedOut => CloseReason::TimedOut,
-        ConnectionError::Reset => CloseReason::Reset,
-        ConnectionError::VersionMismatch => CloseReason::Version,
-        ConnectionError::CidsExhausted => CloseReason::Refused,
-        ConnectionError::TransportError(error) => of_code(error.code, error.to_string()),
-        ConnectionError::ConnectionClosed(close) => of_code(close.error_code, close.to_string()),
+impl From<ConnectionError> for CloseReason {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::LocallyClosed => Self::Local,
+            ConnectionError::ApplicationClosed(close) => Self::Remote(code_of(close.error_code)),
+            ConnectionError::TimedOut => Self::TimedOut,
+            ConnectionError::Reset => Self::Reset,
+            ConnectionError::VersionMismatch => Self::Version,
+            ConnectionError::CidsExhausted => Self::Refused,
+            ConnectionError::TransportError(error) => Self::Protocol(error.to_string().into()),
+            ConnectionError::ConnectionClosed(close) => match close.error_code {
+                Code::CONNECTION_REFUSED => Self::Refused,
+                // Of an application that closes during the handshake (RFC 9000, section 10.2.3).
+                Code::APPLICATION_ERROR | Code::NO_ERROR => Self::Remote(0),
+                code if u64::from(code) & !0xff == ALERTS => {
+                    Self::Alert((u64::from(code) & 0xff) as u8)
+                }
+                _ => Self::Protocol(close.to_string().into()),
+            },
+        }
     }
 }

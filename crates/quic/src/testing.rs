@@ -41,6 +41,8 @@ pub(crate) struct End {
     pub(crate) proofs_demanded: u32,
     /// It does not take events of streams yet.
     pub(crate) is_in_handshake: bool,
+    /// Memory is granted for the growth of the receive window.
+    pub(crate) has_memory: bool,
 }
 
 /// Two ends and a clock.
@@ -69,6 +71,7 @@ impl End {
             demands_proof: false,
             proofs_demanded: 0,
             is_in_handshake: false,
+            has_memory: true,
         }
     }
 
@@ -118,7 +121,7 @@ impl End {
     }
 
     /// Exchanges events with the endpoint and collects those of streams.
-    fn settle(&mut self) {
+    fn settle(&mut self, now: Duration) {
         let (Some(session), Some(handle)) = (&mut self.session, self.handle) else {
             return;
         };
@@ -128,12 +131,13 @@ impl End {
             }
         }
         if self.is_in_handshake {
-            session.poll_handshake();
+            session.absorb();
             return;
         }
         while let Some(event) = session.poll() {
             self.events.push(event);
         }
+        session.adapt_window(now, |_| self.has_memory);
     }
 
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
@@ -195,8 +199,8 @@ impl Pair {
     /// Carries datagrams until neither end has more to send.
     pub(crate) fn settle(&mut self) {
         loop {
-            self.dialer.settle();
-            self.listener.settle();
+            self.dialer.settle(self.now);
+            self.listener.settle(self.now);
             self.collect(true);
             self.collect(false);
             let Some((to_listener, bytes)) = self.wire.pop_front() else {

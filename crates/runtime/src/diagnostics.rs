@@ -84,6 +84,9 @@ pub enum Fact {
     MemoryShed(Refusal),
     /// A connection stopped reading because JavaScript does not take received data.
     ReadPaused(Refusal),
+    /// A connection is too slow for the datagrams of its remote: so many were dropped at once, and the
+    /// remote sends them again. Reported once per connection.
+    DatagramsDropped(u64),
     /// An inbound stream was refused.
     StreamRefused(Refusal),
     /// Memory for written bytes was refused: until some are sent, writers get little room.
@@ -144,6 +147,7 @@ codes! {
     ReadPaused = 204,
     StreamRefused = 205,
     WritesHeld = 206,
+    DatagramsDropped = 207,
     UpgradeFailed = 301,
     MuxerFailed = 302,
     RecordFailed = 303,
@@ -204,7 +208,7 @@ impl Fact {
     pub fn text(&self) -> String {
         let text = match self {
             Self::AcceptFailed { error, .. } | Self::SocketFailed { error } => error.to_string(),
-            Self::Internal => String::new(),
+            Self::Internal | Self::DatagramsDropped(_) => String::new(),
             Self::ConnectionRefused(refusal)
             | Self::MemoryShed(refusal)
             | Self::ReadPaused(refusal)

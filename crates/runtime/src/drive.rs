@@ -94,16 +94,18 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
             | ConnectionFault::Muxer
     );
     // Boxed: the task does not need it for nearly all of a connection's life.
-    Box::pin(end(&connection, fault, ours, epoch)).await;
+    Box::pin(end(&connection, fault, ours)).await;
     drop(guard);
-    // Not left to the last reference, which may be held by a JavaScript thread that is idle.
-    connection.socket().close();
+    if let Socket::Pipe(_) = connection.socket() {
+        // Not left to the last reference, which may be held by a JavaScript thread that is idle.
+        connection.socket().close();
+    }
     connection.announce();
     drop(seat);
 }
 
 /// Ends the connection, and waits for the remote to read that end where it must.
-async fn end(connection: &Arc<Connection>, fault: ConnectionFault, ours: bool, epoch: Instant) {
+async fn end(connection: &Arc<Connection>, fault: ConnectionFault, ours: bool) {
     match connection.socket() {
         Socket::Pipe(pipe) if ours && connection.delivers() => {
             let fault = deliver(connection, &**pipe, fault).await;
@@ -116,19 +118,18 @@ async fn end(connection: &Arc<Connection>, fault: ConnectionFault, ours: bool, e
             }
         }
         // What streams had to deliver has been acknowledged.
-        Socket::Route(_) => {
-            connection.finish(fault);
-            let lingering = linger(connection, epoch);
-            // Its time is up, or the remote has read the end.
-            let _ = tokio::time::timeout(LINGER_MAX, lingering).await;
-        }
+        Socket::Route(_) => connection.finish(fault),
     }
 }
 
-/// Answers late datagrams of the remote.
-async fn linger(connection: &Connection, epoch: Instant) {
+/// Answers late datagrams of the remote of an ended QUIC connection, until it has certainly read the end
+/// or its time is up.
+pub(crate) async fn linger(connection: &Connection, epoch: Instant) {
+    if let Socket::Pipe(_) = connection.socket() {
+        return;
+    }
     let mut sleep = pin!(sleep_until(epoch.into()));
-    poll_fn(|cx| {
+    let lingering = poll_fn(|cx| {
         while let Some(deadline) = connection.linger(cx) {
             sleep.as_mut().reset((epoch + deadline).into());
             if sleep.as_mut().poll(cx).is_pending() {
@@ -136,8 +137,10 @@ async fn linger(connection: &Connection, epoch: Instant) {
             }
         }
         Poll::Ready(())
-    })
-    .await;
+    });
+    // In either case it is over.
+    let _ = tokio::time::timeout(LINGER_MAX, lingering).await;
+    connection.socket().close();
 }
 
 /// Waits until the remote has received everything; returns the fault with which the connection

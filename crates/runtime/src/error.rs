@@ -19,6 +19,14 @@ impl OsError {
         self.kind
     }
 
+    /// Returns it as an error of the standard library.
+    pub(crate) fn to_io(self) -> io::Error {
+        match self.number {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => self.kind.into(),
+        }
+    }
+
     /// Returns the system's number; `None` for an error that is not the system's.
     pub const fn number(self) -> Option<i32> {
         self.number

@@ -106,7 +106,7 @@ async fn accept_loop(
             }
         }
     }
-    drop(listener);
+    listener.close().await;
     shared.hub.queue(Ready::ListenerClosed { listener: id });
     shared.hub.announce();
 }

@@ -20,7 +20,7 @@ use crate::connection::{
 };
 use crate::diagnostics::{Fact, Subject};
 use crate::dial::DialRequest;
-use crate::drive::drive;
+use crate::drive::{drive, linger};
 use crate::duplex::{DuplexRequest, upgrade_duplex};
 use crate::error::ConnectionFault;
 use crate::gate::Gate;
@@ -558,6 +558,7 @@ impl Shared {
             driven.await;
             drop(scope);
             ended.close_unused_scope();
+            linger(&ended, shared.epoch).await;
             drop(ended);
             shared.connections.lock().remove(&id);
         });

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use ferroswarm_quic::{ConnectionEvent, EndpointEvent, Transmit};
+use ferroswarm_quic::{ConnectionEvent, EndpointEvent, Session, Transmit};
 
+use crate::error::OsError;
 use crate::event_queue::EventQueue;
 use crate::pipe::BytePipe;
 use crate::sync::Arc;
@@ -23,17 +25,17 @@ pub(crate) enum Socket {
 ///
 /// Lock order: the connection, the endpoint, the route's queue of received events.
 pub(crate) trait Route: Send + Sync {
-    /// Moves received events to the end of `into`, oldest first; returns the bytes in them.
-    fn take_received(&self, into: &mut VecDeque<ConnectionEvent>) -> usize;
+    /// Moves received events to the end of `into`, oldest first.
+    fn take_received(&self, into: &mut VecDeque<ConnectionEvent>) -> Arrived;
 
     /// Passes an event to the endpoint; returns its answer.
     fn pass(&self, event: EndpointEvent) -> Option<ConnectionEvent>;
 
-    /// Sends datagrams; `WouldBlock` when the socket has no room. Errors that lose a datagram are
-    /// not reported: QUIC repeats it.
+    /// Sends datagrams.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] alone.
+    /// [`io::ErrorKind::WouldBlock`] when the socket has no room; any other loses the datagrams, which
+    /// QUIC repeats.
     fn try_send(&self, transmit: &Transmit, bytes: &[u8]) -> io::Result<()>;
 
     /// Returns the number of datagrams that one call may send.
@@ -47,6 +49,51 @@ pub(crate) trait Route: Send + Sync {
 
     /// Leaves the endpoint, which no longer knows the connection.
     fn close(&self);
+}
+
+/// Sends all that a session has to send, and passes its events to the endpoint. A socket without room
+/// loses the datagrams: the session's timers send them again.
+///
+/// # Errors
+/// The last failure of the socket, other than having no room.
+pub(crate) fn transmit(
+    session: &mut Session,
+    route: &dyn Route,
+    datagrams: &mut Vec<u8>,
+    now: Duration,
+) -> io::Result<()> {
+    let mut sent = Ok(());
+    datagrams.clear();
+    while let Some(transmit) = session.poll_transmit(now, 1, datagrams) {
+        if let Err(error) = route.try_send(&transmit, datagrams)
+            && error.kind() != io::ErrorKind::WouldBlock
+        {
+            sent = Err(error);
+        }
+        datagrams.clear();
+    }
+    pass_events(session, route);
+    sent
+}
+
+/// Passes the events of a session to the endpoint.
+pub(crate) fn pass_events(session: &mut Session, route: &dyn Route) {
+    while let Some(event) = session.poll_endpoint_event() {
+        if let Some(answer) = route.pass(event) {
+            session.handle_event(answer);
+        }
+    }
+}
+
+/// What a connection has received.
+#[derive(Default)]
+pub(crate) struct Arrived {
+    /// Bytes of the datagrams.
+    pub(crate) bytes: usize,
+    /// Datagrams that there was no room for since the last call.
+    pub(crate) dropped: u64,
+    /// The endpoint receives no more.
+    pub(crate) failure: Option<OsError>,
 }
 
 impl Socket {

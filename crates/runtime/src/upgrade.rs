@@ -130,7 +130,10 @@ async fn admit_session(
     if let Some(hooks) = purpose.hooks {
         hooks.secured(session.peer).await?;
     }
-    (purpose.admit)(session.peer).map_err(ConnectError::Refused)?;
+    if let Err(refusal) = (purpose.admit)(session.peer) {
+        session.close(ConnectionErrorCode::ResourceLimitExceeded);
+        return Err(ConnectError::Refused(refusal));
+    }
     *purpose.stage.lock() = Stage::Muxer;
     if let Some(hooks) = purpose.hooks {
         hooks
@@ -139,10 +142,7 @@ async fn admit_session(
     }
     let (state, route) = session.take().ok_or(ConnectError::Internal)?;
     Ok(Upgraded {
-        layers: Layers::Quic {
-            route,
-            session: state,
-        },
+        layers: Layers::quic(state, route),
         peer: session.peer,
         key: session.key.clone(),
         security: Some(Security::Tls),

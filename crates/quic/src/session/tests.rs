@@ -1,12 +1,15 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use ferroswarm_proto::muxer::MemoryBudget;
 use ferroswarm_secure::HandshakeError;
 use proptest::prelude::*;
 
+use super::receive::*;
 use super::*;
 use crate::Config;
 use crate::testing::{Fate, Pair, identity};
+use crate::window::Window;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -256,13 +259,7 @@ fn bytes_ahead_of_the_application_wait_within_the_windows() {
     assert!(1 + sent >= window && sent <= held, "{sent}");
     let now = pair.now;
     let session = pair.listener.session();
-    // With the headers of packets.
-    let waiting = session.waiting();
-    let least = window - AHEAD_MIN as usize;
-    assert!(
-        waiting >= least && waiting <= least + least / 8,
-        "{waiting}"
-    );
+    assert_eq!(session.reserved() as usize, window);
     // What has been read is followed by as much.
     session.consumed(far, AHEAD_MIN, now, &mut Memory(false));
     pair.settle();
@@ -283,7 +280,66 @@ fn streams_that_nobody_reads_leave_room_for_the_others() {
         pair.listener.session().reset(key, 0);
         pair.listener.session().remove(key);
     }
-    assert_eq!(pair.listener.session().waiting(), 0);
+    pair.settle();
+    assert_eq!(pair.listener.session().reserved(), 0);
+}
+
+#[test]
+fn without_memory_unread_streams_share_the_first_window() {
+    let mut pair = Pair::connected(&Config::default());
+    pair.listener.has_memory = false;
+    let (near, far) = open(&mut pair, b"x");
+    let (sent, _) = fill(&mut pair, near, far);
+    let first = Window::first(u32::MAX) as usize;
+    let held = first + AHEAD_MIN as usize + SEND_WINDOW_MAX as usize;
+    assert!(sent >= first && sent <= held, "{sent}");
+    assert_eq!(pair.listener.session().reserved(), 0);
+}
+
+#[test]
+fn written_bytes_are_under_way_until_they_are_acknowledged() {
+    let mut pair = Pair::connected(&Config::default());
+    assert!(!pair.dialer.session().has_unacknowledged());
+    let (near, _) = open(&mut pair, b"x");
+    pair.run(SECOND, |pair| !pair.dialer.session().has_unacknowledged());
+    pair.dialer.session().write(near, &[0; 1 << 20]);
+    assert!(pair.dialer.session().has_unacknowledged());
+    pair.treat(|| Fate::Lost);
+    pair.settle();
+    assert!(pair.dialer.session().has_unacknowledged());
+    pair.treat(|| Fate::Delivered);
+    pair.run(10 * SECOND, |pair| {
+        !pair.dialer.session().has_unacknowledged()
+    });
+    assert!(!pair.dialer.session().has_unacknowledged());
+}
+
+#[test]
+fn a_remote_that_stops_reading_before_its_stream_is_accepted_is_heeded() {
+    for code in [0u32, 7] {
+        let mut pair = Pair::connected(&Config::default());
+        let near = pair.dialer.session().open().expect("room");
+        pair.dialer.session().write(near, b"x");
+        // Both reach the listener before it polls.
+        pair.dialer.session().stop(near, code);
+        pair.settle();
+        let events = pair.listener.take_events();
+        let Some(Event::Opened { key }) = events.first() else {
+            panic!("expected a stream, found {events:?}");
+        };
+        let is_reset = events.contains(&Event::Reset { key: *key, code });
+        assert_eq!(is_reset, code != 0, "{events:?}");
+        let stream = pair.listener.session().stream(*key).expect("a stream");
+        assert!(!stream.sends);
+    }
+}
+
+#[test]
+fn datagrams_are_as_long_as_the_path_carries() {
+    let mut pair = Pair::connected(&Config::default());
+    pair.run(SECOND, |_| false);
+    assert_eq!(pair.dialer.session().connection.current_mtu(), 1_452);
+    assert_eq!(pair.listener.session().connection.current_mtu(), 1_452);
 }
 
 #[test]

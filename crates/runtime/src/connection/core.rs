@@ -177,8 +177,11 @@ impl Core {
     }
 
     /// Returns whether written bytes or FINs are waiting to be sent.
-    pub(super) fn has_unsent(&self) -> bool {
-        !self.life.has_ended() && (self.link.wants_write() || self.streams.has_unsent())
+    pub(super) fn has_unsent(&mut self) -> bool {
+        !self.life.has_ended()
+            && (self.link.wants_write()
+                || self.streams.has_unsent()
+                || self.link.has_unacknowledged())
     }
 
     /// Ends every stream, then the connection itself, in the order JavaScript is notified. Returns
@@ -197,7 +200,7 @@ impl Core {
             ..ResetReport::default()
         };
         self.streams.end(posted, connection, lost);
-        self.link.end(connection);
+        self.link.end(connection, report.wire_code());
         *connection.end.lock() = Some(report);
         connection.hub.stats.connections_closed.add(1);
         connection.hub.queue(Ready::Closed(Arc::clone(connection)));
@@ -254,7 +257,7 @@ impl Core {
                 muxed.receive(connection, buffer, now, |link, event| handle(link, event))
             }
             Link::Quic(quic) => {
-                let received = quic.receive(connection, |link, event| handle(link, event));
+                let received = quic.receive(connection, now, |link, event| handle(link, event));
                 if quic.take_more_streams() {
                     streams.reopen();
                 }
@@ -274,7 +277,7 @@ impl Core {
     ) -> Result<Sent, ConnectionFault> {
         let mut sent = Sent::default();
         self.collect(connection, now);
-        if !self.link.flush(connection, scratch, now) {
+        if !self.link.flush(connection, scratch, sealed_max, now) {
             return Ok(sent);
         }
         // Nothing can be sent after the channel is closed.
@@ -308,7 +311,7 @@ impl Core {
             if self.life.is_goaway_queued() {
                 self.link.close_channel();
             }
-            if !self.link.flush(connection, scratch, now) {
+            if !self.link.flush(connection, scratch, sealed_max, now) {
                 break;
             }
         }

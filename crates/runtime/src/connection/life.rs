@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ferroswarm_proto::muxer::ConnectionErrorCode;
+
 use crate::error::ConnectionFault;
 use crate::slot::StreamSlot;
 use crate::sync::Arc;
@@ -42,6 +44,15 @@ pub struct EndReport {
 }
 
 impl EndReport {
+    /// Returns the code that tells the remote why, where the connection itself carries one.
+    pub(super) const fn wire_code(&self) -> u32 {
+        match self.fault {
+            ConnectionFault::Muxer => ConnectionErrorCode::ProtocolViolation as u32,
+            _ if self.remote => ConnectionErrorCode::NoError as u32,
+            _ => self.code,
+        }
+    }
+
     /// Returns whether either side closed the connection without an error.
     pub(super) fn is_orderly(&self) -> bool {
         self.code == 0

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use ferroswarm_proto::multistream::ProtocolId;
 use ferroswarm_proto::muxer::UNACKED_MAX;
+use ferroswarm_proto::resource::Priority;
 use ferroswarm_quic::Session;
 use ferroswarm_secure::{Channel, RecordError};
 
@@ -44,7 +45,7 @@ use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Instant, Mutex, Order
 use self::core::Core;
 pub use self::facts::{Direction, Facts, StageTimes};
 pub use self::life::{CloseManner, CloseRequest, EndReport};
-use self::link::Link;
+use self::link::{Link, Quic};
 use self::outbox::Outbox;
 pub(crate) use self::scratch::Scratch;
 pub(crate) use self::streams::Negotiation;
@@ -60,14 +61,15 @@ pub(crate) enum Layers {
         /// Bytes after the muxer's negotiation, already opened.
         plaintext: Vec<u8>,
     },
-    /// QUIC.
-    Quic {
-        route: Arc<dyn Route>,
-        session: Box<Session>,
-    },
+    /// QUIC, which closes the connection when it is dropped.
+    Quic(Box<Quic>),
 }
 
 impl Layers {
+    pub(crate) fn quic(session: Box<Session>, route: Arc<dyn Route>) -> Self {
+        Self::Quic(Box::new(Quic::new(session, route)))
+    }
+
     /// Returns whether the node's muxer carries the streams.
     pub(crate) const fn is_muxed(&self) -> bool {
         matches!(self, Self::Muxed { .. })
@@ -155,7 +157,7 @@ impl Connection {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let socket = match &parts.layers {
             Layers::Muxed { pipe, .. } => Socket::Pipe(Arc::clone(pipe)),
-            Layers::Quic { route, .. } => Socket::Route(Arc::clone(route)),
+            Layers::Quic(quic) => Socket::Route(Arc::clone(quic.route())),
         };
         let link = Link::new(&parts.facts, &parts.limits, &parts.resources, parts.layers);
         let connection = Arc::new(Self {
@@ -240,7 +242,7 @@ impl Connection {
         }
         // The holder of the lock may be about to send.
         let core = self.core.try_lock();
-        core.is_none_or(|core| core.has_unsent())
+        core.is_none_or(|mut core| core.has_unsent())
     }
 
     /// Returns whether the core lock is free.
@@ -434,6 +436,26 @@ impl Connection {
                 .settle(&self.resources, self.scope, unread)
                 .map_err(|_| refusal)
         })
+    }
+
+    /// Reserves memory for what the remote may send ahead of the application; returns whether there was
+    /// room.
+    pub(crate) fn reserve_window(&self, bytes: u32) -> bool {
+        let reserved = self
+            .resources
+            .reserve_memory(self.scope, bytes.into(), Priority::WINDOW);
+        if reserved.is_err() {
+            self.hub.stats.window_refusals.add(1);
+        }
+        reserved.is_ok()
+    }
+
+    /// Releases memory that [`reserve_window`](Self::reserve_window) has reserved.
+    pub(crate) fn release_window(&self, bytes: u32) {
+        if bytes > 0 {
+            // The scope of an ended connection has released it.
+            self.resources.release_memory(self.scope, bytes.into()).ok();
+        }
     }
 
     pub(crate) fn add_window_growth(&self, bytes: usize) {

@@ -177,6 +177,14 @@ impl Listener {
         }
     }
 
+    /// Accepts no more connections; the address is free then, except that of QUIC, which its connections
+    /// keep.
+    pub(crate) async fn close(self) {
+        if let Self::Quic(listener) = self {
+            listener.close().await;
+        }
+    }
+
     /// Returns the bound address, including its port.
     pub(crate) fn local_address(&self) -> io::Result<Multiaddr> {
         match self {

@@ -19,7 +19,7 @@ use crate::sync::Arc;
 use super::{Connection, Facts, Layers, Scratch};
 
 pub(super) use self::muxed::{LIGHT_TURN_BYTES, Muxed};
-pub(super) use self::quic::Quic;
+pub(crate) use self::quic::Quic;
 
 /// The link of a connection.
 #[expect(
@@ -151,7 +151,7 @@ impl Link {
             } => Self::Muxed(Muxed::new(
                 facts, limits, resources, pipe, channel, leftover, plaintext,
             )),
-            Layers::Quic { route, session } => Self::Quic(Box::new(Quic::new(route, session))),
+            Layers::Quic(quic) => Self::Quic(quic),
         }
     }
 
@@ -181,14 +181,19 @@ impl Link {
         }
     }
 
-    /// Sends what is sealed; returns false if some is left or a write has failed.
+    /// Sends what is sealed, of QUIC about `max` bytes; returns false if some is left or a write has
+    /// failed.
     pub(super) fn flush(
         &mut self,
         connection: &Connection,
         scratch: &mut Scratch,
+        max: usize,
         now: Duration,
     ) -> bool {
-        either!(self, link => link.flush(connection, scratch, now))
+        match self {
+            Self::Muxed(muxed) => muxed.flush(connection, scratch, now),
+            Self::Quic(quic) => quic.flush(connection, scratch, max, now),
+        }
     }
 
     /// Returns whether output waits for the socket.
@@ -205,6 +210,15 @@ impl Link {
     /// would discard it.
     pub(super) fn is_delivering(&self) -> bool {
         matches!(self, Self::Quic(quic) if quic.is_delivering())
+    }
+
+    /// Returns whether bytes that were sent may be lost with the connection. The kernel delivers those
+    /// of a pipe.
+    pub(super) fn has_unacknowledged(&mut self) -> bool {
+        match self {
+            Self::Muxed(_) => false,
+            Self::Quic(quic) => quic.has_unacknowledged(),
+        }
     }
 
     /// Tells the remote that the connection is closed, after everything before.
@@ -282,12 +296,13 @@ impl Link {
         either!(self, link => link.count_frames(connection));
     }
 
-    /// Releases memory and the place on the event loop at the end of the connection.
-    pub(super) fn end(&mut self, connection: &Connection) {
+    /// Releases memory and the place on the event loop at the end of the connection. QUIC tells the
+    /// remote the code, unless it knows.
+    pub(super) fn end(&mut self, connection: &Connection, code: u32) {
         match self {
             Self::Muxed(muxed) => muxed.end(connection),
             // Late datagrams of the remote are still answered.
-            Self::Quic(quic) => quic.end(connection),
+            Self::Quic(quic) => quic.end(connection, code),
         }
     }
 

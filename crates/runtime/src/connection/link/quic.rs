@@ -11,8 +11,8 @@ use ferroswarm_quic::{self as quic, CloseReason, ConnectionEvent, Session, Trans
 
 use crate::connection::{Connection, Scratch};
 use crate::diagnostics::{Fact, Stall};
-use crate::error::ConnectionFault;
-use crate::socket::Route;
+use crate::error::{ConnectionFault, OsError};
+use crate::socket::{Route, pass_events, transmit};
 use crate::sync::Arc;
 
 use super::{Framed, Mark, Received, StreamLink};
@@ -29,11 +29,14 @@ const FLUSH_BYTES: usize = 256 << 10;
 /// Received events handled per turn, before yielding to other connections.
 const EVENTS_MAX: usize = 128;
 
+/// Rounds of handling late datagrams before other connections have their turn.
+const LINGER_ROUNDS_MAX: usize = 4;
+
 /// Stream bytes passed on per turn.
 const READ_BYTES: usize = 1 << 20;
 
 /// State of a QUIC connection under its lock.
-pub(in crate::connection) struct Quic {
+pub(crate) struct Quic {
     route: Arc<dyn Route>,
     session: Box<Session>,
     received: VecDeque<ConnectionEvent>,
@@ -49,12 +52,14 @@ pub(in crate::connection) struct Quic {
     /// Our close is on its way.
     closed: bool,
     paused: bool,
-    /// Received bytes that count as held by the connection, besides those that streams hold.
-    waiting: usize,
+    /// It was reported that datagrams were dropped.
+    has_dropped: bool,
+    /// Why the socket did not take the last datagram.
+    send_error: Option<OsError>,
 }
 
 impl Quic {
-    pub(super) fn new(route: Arc<dyn Route>, session: Box<Session>) -> Self {
+    pub(in crate::connection) fn new(session: Box<Session>, route: Arc<dyn Route>) -> Self {
         Self {
             route,
             session,
@@ -66,8 +71,13 @@ impl Quic {
             more_streams: false,
             closed: false,
             paused: false,
-            waiting: 0,
+            has_dropped: false,
+            send_error: None,
         }
+    }
+
+    pub(in crate::connection) const fn route(&self) -> &Arc<dyn Route> {
+        &self.route
     }
 
     /// Handles received datagrams, and passes the events of streams to `handle`.
@@ -77,16 +87,19 @@ impl Quic {
     pub(in crate::connection) fn receive(
         &mut self,
         connection: &Connection,
+        now: Duration,
         mut handle: impl FnMut(&mut Self, Event<'_>),
     ) -> Result<Received, ConnectionFault> {
-        self.handle_received(connection);
+        self.handle_received(connection)?;
+        self.session.absorb();
         if connection.must_pause() && self.session.ended().is_none() {
             self.pause(connection);
             return Ok(Received::Paused);
         }
         self.paused = false;
         let is_over = self.pass_on(&mut handle);
-        self.count_waiting(connection);
+        let reserve = |bytes| connection.reserve_window(bytes);
+        connection.release_window(self.session.adapt_window(now, reserve));
         if !is_over {
             return Ok(Received::More);
         }
@@ -125,6 +138,7 @@ impl Quic {
         &mut self,
         connection: &Connection,
         scratch: &mut Scratch,
+        max: usize,
         now: Duration,
     ) -> bool {
         self.sends_more = false;
@@ -135,11 +149,15 @@ impl Quic {
             return false;
         }
         self.session.adapt_send_window();
-        let max = self.route.datagrams_max();
+        let sent_max = max.min(FLUSH_BYTES);
+        let datagrams_max = self.route.datagrams_max();
         let mut datagrams = scratch.take_write();
         let mut sent = 0;
         let mut has_room = true;
-        while let Some(transmit) = self.session.poll_transmit(now, max, &mut datagrams) {
+        while let Some(transmit) = self
+            .session
+            .poll_transmit(now, datagrams_max, &mut datagrams)
+        {
             if !self.put_on_wire(connection, &transmit, &datagrams) {
                 self.unsent = Some((transmit, std::mem::take(&mut datagrams)));
                 has_room = false;
@@ -147,26 +165,32 @@ impl Quic {
             }
             sent += datagrams.len();
             datagrams.clear();
-            if sent >= FLUSH_BYTES {
+            if sent >= sent_max {
                 self.sends_more = true;
                 break;
             }
         }
         scratch.recycle(datagrams);
-        self.pass_endpoint_events();
+        pass_events(&mut self.session, &*self.route);
         has_room
     }
 
     /// Returns false if the socket has no room.
-    fn put_on_wire(&self, connection: &Connection, transmit: &Transmit, bytes: &[u8]) -> bool {
+    fn put_on_wire(&mut self, connection: &Connection, transmit: &Transmit, bytes: &[u8]) -> bool {
         let stats = &connection.hub.stats;
         stats.socket_writes.add(1);
         match self.route.try_send(transmit, bytes) {
             Ok(()) => {
                 stats.socket_bytes_out.add(bytes.len() as u64);
+                self.send_error = None;
                 true
             }
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            // It is sent again; if that never works, the timeout tells why.
+            Err(error) => {
+                self.send_error = Some(error.into());
+                true
+            }
         }
     }
 
@@ -176,6 +200,11 @@ impl Quic {
 
     pub(super) fn is_delivering(&self) -> bool {
         self.session.is_delivering()
+    }
+
+    /// See [`Session::has_unacknowledged`].
+    pub(super) fn has_unacknowledged(&mut self) -> bool {
+        self.sends_more || self.session.has_unacknowledged()
     }
 
     pub(super) fn go_away(&mut self, code: u32, now: Duration) {
@@ -219,7 +248,7 @@ impl Quic {
     pub(super) fn handle_deadlines(&mut self, now: Duration) {
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle_timeout(now);
-            self.pass_endpoint_events();
+            pass_events(&mut self.session, &*self.route);
         }
     }
 
@@ -231,14 +260,17 @@ impl Quic {
         connection.traffic.round_trip_us.set(micros.max(1));
     }
 
-    /// Closes the connection unless that is on its way.
-    pub(super) fn end(&mut self, connection: &Connection) {
-        connection.sub_held(std::mem::take(&mut self.waiting));
+    /// Closes the connection, with a code of libp2p, unless that is on its way.
+    pub(super) fn end(&mut self, connection: &Connection, code: u32) {
+        connection.release_window(self.session.reserved());
+        self.close(connection.now(), code);
+    }
+
+    fn close(&mut self, now: Duration, code: u32) {
         if std::mem::replace(&mut self.closed, true) || self.session.ended().is_some() {
             return;
         }
-        let now = connection.now();
-        self.session.close(now, 0);
+        self.session.close(now, code);
         self.send_last(now);
     }
 
@@ -249,8 +281,10 @@ impl Quic {
         connection: &Connection,
         cx: &mut Context<'_>,
     ) -> Option<Duration> {
-        loop {
-            self.handle_received(connection);
+        for _ in 0..LINGER_ROUNDS_MAX {
+            if self.handle_received(connection).is_err() {
+                return None;
+            }
             let now = connection.now();
             if self.session.poll_timeout().is_some_and(|at| at <= now) {
                 self.session.handle_timeout(now);
@@ -259,39 +293,45 @@ impl Quic {
             if self.session.is_drained() {
                 return None;
             }
-            if self.route.poll_received(cx).is_pending() {
+            if self.received.is_empty() && self.route.poll_received(cx).is_pending() {
                 return self.next_deadline();
             }
         }
+        cx.waker().wake_by_ref();
+        self.next_deadline()
     }
 
-    /// Sends what is left of an ended connection; what the socket refuses is lost.
+    /// Sends what is left of an ended connection. A remote that does not get it finds out by its idle
+    /// timeout.
     fn send_last(&mut self, now: Duration) {
         let mut datagrams = Vec::new();
-        while let Some(transmit) = self.session.poll_transmit(now, 1, &mut datagrams) {
-            // A remote without our last datagram finds out by its idle timeout.
-            self.route.try_send(&transmit, &datagrams).ok();
-            datagrams.clear();
-        }
-        self.pass_endpoint_events();
+        transmit(&mut self.session, &*self.route, &mut datagrams, now).ok();
     }
 
-    fn handle_received(&mut self, connection: &Connection) {
-        let bytes = self.route.take_received(&mut self.received);
-        connection.hub.stats.socket_bytes_in.add(bytes as u64);
+    /// Takes in what has been received, as far as one turn goes.
+    ///
+    /// # Errors
+    /// The endpoint has failed.
+    fn handle_received(&mut self, connection: &Connection) -> Result<(), ConnectionFault> {
+        // What waits here is bounded, as the endpoint's queue is.
+        if self.received.is_empty() {
+            let arrived = self.route.take_received(&mut self.received);
+            let stats = &connection.hub.stats;
+            stats.socket_bytes_in.add(arrived.bytes as u64);
+            if arrived.dropped > 0 && !std::mem::replace(&mut self.has_dropped, true) {
+                connection.report(Fact::DatagramsDropped(arrived.dropped));
+            }
+            if let Some(error) = arrived.failure {
+                connection.report(Fact::SocketFailed { error });
+                return Err(ConnectionFault::Io(error));
+            }
+        }
         let count = self.received.len().min(EVENTS_MAX);
         for event in self.received.drain(..count) {
             self.session.handle_event(event);
         }
-        self.pass_endpoint_events();
-    }
-
-    fn pass_endpoint_events(&mut self) {
-        while let Some(event) = self.session.poll_endpoint_event() {
-            if let Some(answer) = self.route.pass(event) {
-                self.session.handle_event(answer);
-            }
-        }
+        pass_events(&mut self.session, &*self.route);
+        Ok(())
     }
 
     /// Passes on events; returns whether none is left.
@@ -323,17 +363,6 @@ impl Quic {
         }
     }
 
-    /// Counts received bytes whose streams are not read as held by the connection.
-    fn count_waiting(&mut self, connection: &Connection) {
-        let waiting = self.session.waiting();
-        let before = std::mem::replace(&mut self.waiting, waiting);
-        if waiting > before {
-            connection.add_held(waiting - before);
-        } else if waiting < before {
-            connection.sub_held(before - waiting);
-        }
-    }
-
     fn fault_of(
         &mut self,
         connection: &Connection,
@@ -346,16 +375,31 @@ impl Quic {
                 handle(self, Event::GoAway { code });
                 ConnectionFault::Ended
             }
-            CloseReason::TimedOut => {
-                connection.report(Fact::ConnectionStalled(Stall::Keepalive));
-                ConnectionFault::Keepalive
-            }
+            CloseReason::TimedOut => match self.send_error {
+                Some(error) => {
+                    connection.report(Fact::SocketFailed { error });
+                    ConnectionFault::Io(error)
+                }
+                None => {
+                    connection.report(Fact::ConnectionStalled(Stall::Keepalive));
+                    ConnectionFault::Keepalive
+                }
+            },
             CloseReason::Reset => ConnectionFault::Reset,
             reason => {
                 connection.report(Fact::QuicFailed(reason));
                 ConnectionFault::Muxer
             }
         }
+    }
+}
+
+impl Drop for Quic {
+    /// A connection that nobody has begun to drive is closed: another one has won, or the node is
+    /// closing.
+    fn drop(&mut self) {
+        let now = self.session.now();
+        self.close(now, 0);
     }
 }
 

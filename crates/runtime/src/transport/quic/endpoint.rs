@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use ferroswarm_quic::{
@@ -16,16 +16,25 @@ use ferroswarm_quic::{
 };
 use ferroswarm_secure::QuicDialer;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::socket::{Batch, Socket};
+use crate::command::ConnectError;
 use crate::connection::Scratch;
-use crate::socket::Route;
+use crate::error::OsError;
+use crate::socket::{Arrived, Route};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 
-/// Bytes of datagrams that wait for a connection; more are dropped, and sent again by the remote.
-/// More than the window of a connection.
+/// Memory of datagrams that wait for a connection, and as much again in its hands; more are dropped, and
+/// sent again by the remote. At 1 GB/s it is reached when the connection's thread is late by 16 ms.
 const INBOX_BYTES_MAX: usize = 16 << 20;
+
+/// Memory that a datagram takes besides its bytes.
+const EVENT_BYTES: usize = 256;
+
+/// Failures to receive before the endpoint is given up, and the pause after each.
+const FAILURES_MAX: u32 = 20;
+const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Dialled connections that wait to be accepted; more are refused. That of a TCP socket.
 const BACKLOG: usize = 1_024;
@@ -42,6 +51,8 @@ thread_local! {
 /// and every connection hold one.
 pub(super) struct Endpoint {
     shared: Arc<Shared>,
+    /// Closed when the port is free.
+    released: watch::Receiver<()>,
 }
 
 struct Shared {
@@ -50,12 +61,14 @@ struct Shared {
     /// By connection.
     inboxes: Mutex<HashMap<ConnectionHandle, Arc<Inbox>>>,
     /// Connections that wait for room in the socket.
-    blocked: Mutex<Vec<Waker>>,
+    blocked: Mutex<HashMap<ConnectionHandle, Waker>>,
     /// A connection has begun to wait for room.
     blocks: Notify,
     /// No reference is left.
     over: Notify,
     accepted: Mutex<Option<mpsc::Sender<Incoming>>>,
+    /// Why it receives no more.
+    failure: Mutex<Option<OsError>>,
 }
 
 /// Received events of one connection.
@@ -65,7 +78,7 @@ struct Inbox(Mutex<Received>);
 #[derive(Default)]
 struct Received {
     events: VecDeque<ConnectionEvent>,
-    bytes: usize,
+    arrived: Arrived,
     /// Local address that the last datagram was sent to, if the system tells it.
     local: Option<IpAddr>,
     waker: Option<Waker>,
@@ -88,9 +101,31 @@ impl Endpoint {
             blocks: Notify::new(),
             over: Notify::new(),
             accepted: Mutex::default(),
+            failure: Mutex::default(),
         });
-        tokio::spawn(receive(Arc::clone(&shared)));
-        Ok(Arc::new(Self { shared }))
+        let (holder, released) = watch::channel(());
+        let receiving = receive(Arc::clone(&shared));
+        tokio::spawn(async move {
+            receiving.await;
+            drop(holder);
+        });
+        Ok(Arc::new(Self { shared, released }))
+    }
+
+    /// Drops a reference; if it is the last one, waits until the port is free.
+    pub(super) async fn release(self: Arc<Self>) {
+        let mut released = self.released.clone();
+        let endpoint = Arc::downgrade(&self);
+        drop(self);
+        if endpoint.strong_count() == 0 {
+            // Nothing is ever sent.
+            let _ = released.changed().await;
+        }
+    }
+
+    /// Returns why it receives no more.
+    pub(super) fn failure(&self) -> Option<OsError> {
+        *self.shared.failure.lock()
     }
 
     pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
@@ -106,6 +141,11 @@ impl Endpoint {
             .lock()
             .set_server_config(Some(settings.listener()));
         receiver
+    }
+
+    /// Returns whether it accepts connections.
+    pub(super) fn accepts(&self) -> bool {
+        self.shared.accepted.lock().is_some()
     }
 
     /// Accepts no more connections.
@@ -142,7 +182,7 @@ impl Endpoint {
         incoming: Incoming,
         settings: &Settings,
         epoch: Instant,
-    ) -> io::Result<(Session, Arc<EndpointRoute>)> {
+    ) -> Result<(Session, Arc<EndpointRoute>), ConnectError> {
         let config = settings.accepting(incoming.remote_address().ip());
         let mut bytes = Vec::new();
         let mut proto = self.shared.proto.lock();
@@ -158,7 +198,7 @@ impl Endpoint {
                 if let Some(transmit) = error.response {
                     self.shared.socket.try_send(&transmit, &bytes).ok();
                 }
-                Err(io::Error::other(error.cause))
+                Err(ConnectError::Quic(error.cause.into()))
             }
         }
     }
@@ -172,12 +212,20 @@ impl Endpoint {
         target: &Target<'_>,
         settings: &Settings,
         epoch: Instant,
-    ) -> io::Result<(Session, Arc<EndpointRoute>, QuicDialer)> {
-        let (config, dialer) = settings.dialling(target).map_err(io::Error::other)?;
+    ) -> Result<(Session, Arc<EndpointRoute>, QuicDialer), ConnectError> {
+        let dialling = settings.dialling(target);
+        // The credentials have been used for QUIC when the node was created.
+        let (config, dialer) = dialling.map_err(|_| ConnectError::Internal)?;
         let mut proto = self.shared.proto.lock();
         let (handle, connection) = proto
             .connect(Instant::now(), config, target.remote, SERVER_NAME)
-            .map_err(io::Error::other)?;
+            .map_err(|error| match error {
+                // Port 0, or the unspecified host.
+                quic::ConnectError::InvalidRemoteAddress(_) => {
+                    ConnectError::from(io::Error::from(io::ErrorKind::InvalidInput))
+                }
+                _ => ConnectError::Internal,
+            })?;
         let route = self.route(handle);
         drop(proto);
         Ok((Session::new(connection, settings, epoch), route, dialer))
@@ -206,6 +254,16 @@ impl Drop for Endpoint {
 }
 
 impl Shared {
+    /// Ends its connections, and fails its listener.
+    fn fail(&self, error: OsError) {
+        *self.failure.lock() = Some(error);
+        *self.accepted.lock() = None;
+        let inboxes: Vec<_> = self.inboxes.lock().values().cloned().collect();
+        for inbox in inboxes {
+            inbox.fail(error);
+        }
+    }
+
     fn refuse(&self, proto: &mut quic::Endpoint, incoming: Incoming) {
         let mut bytes = Vec::new();
         let transmit = proto.refuse(incoming, &mut bytes);
@@ -266,7 +324,7 @@ impl Shared {
 
     fn wake_blocked(&self) {
         let blocked = std::mem::take(&mut *self.blocked.lock());
-        for waker in blocked {
+        for waker in blocked.into_values() {
             waker.wake();
         }
     }
@@ -279,23 +337,24 @@ const SERVER_NAME: &str = "l";
 async fn receive(shared: Arc<Shared>) {
     let mut over = pin!(shared.over.notified());
     let mut answer = Vec::new();
+    let mut failures = 0;
     loop {
         let receiving = poll_fn(|cx| {
             loop {
                 match shared.socket.poll_readable(cx) {
                     Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Err(error)) => return Poll::Ready(error),
                     Poll::Pending => return Poll::Pending,
                 }
                 let more =
                     SCRATCH.with_borrow_mut(|scratch| shared.receive(scratch.read(), &mut answer));
                 match more {
-                    Ok(false) => {}
+                    Ok(false) => failures = 0,
                     Ok(true) => {
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
-                    Err(_) => return Poll::Ready(()),
+                    Err(error) => return Poll::Ready(error),
                 }
             }
         });
@@ -307,15 +366,19 @@ async fn receive(shared: Arc<Shared>) {
                 shared.wake_blocked();
             }
         };
-        tokio::select! {
+        let error = tokio::select! {
             () = &mut over => return,
-            () = receiving => {
-                // The socket has failed: its connections end by their idle timeouts.
-                over.await;
-                return;
-            }
-            () = sending => {}
+            error = receiving => error,
+            never = sending => never,
+        };
+        failures += 1;
+        if failures == FAILURES_MAX {
+            shared.fail(error.into());
+            over.await;
+            return;
         }
+        // The system may be short of memory.
+        tokio::time::sleep(FAILURE_PAUSE).await;
     }
 }
 
@@ -335,11 +398,23 @@ impl Inbox {
     fn push(&self, event: ConnectionEvent, bytes: usize, local: Option<IpAddr>) {
         let mut received = self.0.lock();
         received.local = local.or(received.local);
-        if received.bytes + bytes > INBOX_BYTES_MAX {
+        if received.arrived.bytes + received.events.len() * EVENT_BYTES > INBOX_BYTES_MAX {
+            received.arrived.dropped += 1;
             return;
         }
-        received.bytes += bytes;
+        received.arrived.bytes += bytes;
         received.events.push_back(event);
+        if let Some(waker) = received.waker.take() {
+            drop(received);
+            waker.wake();
+        }
+    }
+}
+
+impl Inbox {
+    fn fail(&self, error: OsError) {
+        let mut received = self.0.lock();
+        received.arrived.failure = Some(error);
         if let Some(waker) = received.waker.take() {
             drop(received);
             waker.wake();
@@ -367,10 +442,10 @@ impl EndpointRoute {
 }
 
 impl Route for EndpointRoute {
-    fn take_received(&self, into: &mut VecDeque<ConnectionEvent>) -> usize {
+    fn take_received(&self, into: &mut VecDeque<ConnectionEvent>) -> Arrived {
         let mut received = self.inbox.0.lock();
         into.append(&mut received.events);
-        std::mem::take(&mut received.bytes)
+        std::mem::take(&mut received.arrived)
     }
 
     fn pass(&self, event: EndpointEvent) -> Option<ConnectionEvent> {
@@ -395,7 +470,7 @@ impl Route for EndpointRoute {
 
     fn poll_received(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut received = self.inbox.0.lock();
-        if !received.events.is_empty() {
+        if !received.events.is_empty() || received.arrived.failure.is_some() {
             return Poll::Ready(());
         }
         if !received
@@ -410,11 +485,8 @@ impl Route for EndpointRoute {
 
     fn poll_sendable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let shared = &self.endpoint.shared;
-        let mut blocked = shared.blocked.lock();
-        if !blocked.iter().any(|known| known.will_wake(cx.waker())) {
-            blocked.push(cx.waker().clone());
-        }
-        drop(blocked);
+        let waker = cx.waker().clone();
+        shared.blocked.lock().insert(self.handle, waker);
         shared.blocks.notify_one();
         Poll::Pending
     }

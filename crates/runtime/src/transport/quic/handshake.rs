@@ -15,12 +15,15 @@ use tokio::time::sleep_until;
 use super::endpoint::EndpointRoute;
 use super::multiaddr;
 use crate::command::{ConnectError, Stage};
-use crate::socket::Route;
+use crate::socket::{Route, transmit};
 use crate::sync::{Arc, Mutex};
 use crate::transport::{Carrier, RawConnection};
 
-/// A connection whose handshake is over. Dropping it before it is [taken](Self::take) closes it:
-/// the gate, or a limit of ours, has refused the remote.
+/// Rounds of reading and answering before other tasks have their turn.
+const ROUNDS_MAX: usize = 8;
+
+/// A connection whose handshake is over. Dropping it before it is [taken](Self::take) closes it: the
+/// gate has refused the remote.
 pub(crate) struct Authenticated {
     pub(crate) peer: PeerId,
     pub(crate) key: PublicKey,
@@ -28,6 +31,13 @@ pub(crate) struct Authenticated {
 }
 
 impl Authenticated {
+    /// Closes it, with a code.
+    pub(crate) fn close(&self, code: ConnectionErrorCode) {
+        if let Some(mut handshake) = self.handshake.lock().take() {
+            handshake.code = code;
+        }
+    }
+
     /// Returns the connection; `None` if it was taken before.
     pub(crate) fn take(&self) -> Option<(Box<Session>, Arc<dyn Route>)> {
         let mut handshake = self.handshake.lock().take()?;
@@ -62,12 +72,17 @@ pub(super) async fn complete(
         epoch,
         received: VecDeque::new(),
         datagrams: Vec::new(),
+        code: ConnectionErrorCode::NoError,
     };
     let mut sleep = pin!(sleep_until(epoch.into()));
     let over = poll_fn(|cx| {
         loop {
             match handshake.advance(cx, remote.stage) {
                 Step::Over(result) => return Poll::Ready(result),
+                Step::Yield => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Step::Until(None) => return Poll::Pending,
                 Step::Until(Some(deadline)) => {
                     sleep.as_mut().reset((epoch + deadline).into());
@@ -87,6 +102,7 @@ pub(super) async fn complete(
             return Err(refusal.map_or(error, |refusal| ConnectError::Handshake(Arc::new(refusal))));
         }
     };
+    handshake.code = ConnectionErrorCode::Gated;
     Ok(RawConnection {
         carrier: Carrier::Session(Arc::new(Authenticated {
             peer,
@@ -106,6 +122,8 @@ struct Handshake {
     epoch: Instant,
     received: VecDeque<ConnectionEvent>,
     datagrams: Vec<u8>,
+    /// What the remote is told when this is dropped with the session.
+    code: ConnectionErrorCode,
 }
 
 /// Peer, key, remote and local address.
@@ -113,6 +131,8 @@ type Established = (PeerId, PublicKey, SocketAddr, SocketAddr);
 
 enum Step {
     Over(Result<Established, ConnectError>),
+    /// To be repeated after other tasks have had their turn.
+    Yield,
     /// To be repeated when woken, or at this time.
     Until(Option<Duration>),
 }
@@ -122,8 +142,11 @@ impl Handshake {
         let Some(session) = &mut self.session else {
             return Step::Over(Err(ConnectError::Internal));
         };
-        loop {
-            self.route.take_received(&mut self.received);
+        for _ in 0..ROUNDS_MAX {
+            let arrived = self.route.take_received(&mut self.received);
+            if let Some(error) = arrived.failure {
+                return Step::Over(Err(ConnectError::Io(error)));
+            }
             for event in self.received.drain(..) {
                 session.handle_event(event);
             }
@@ -131,10 +154,13 @@ impl Handshake {
             if session.poll_timeout().is_some_and(|at| at <= now) {
                 session.handle_timeout(now);
             }
-            transmit(session, &self.route, &mut self.datagrams, now);
-            session.poll_handshake();
+            let sent = transmit(session, &*self.route, &mut self.datagrams, now);
+            session.absorb();
             if session.is_answered() {
                 *stage.lock() = Stage::Security;
+            } else if let Err(error) = sent {
+                // There is no way to the remote.
+                return Step::Over(Err(error.into()));
             }
             if let Some(reason) = session.ended() {
                 return Step::Over(Err(error_of(reason)));
@@ -147,6 +173,7 @@ impl Handshake {
                 return Step::Until(session.poll_timeout());
             }
         }
+        Step::Yield
     }
 
     fn established(&self) -> Result<Established, ConnectError> {
@@ -167,22 +194,9 @@ impl Drop for Handshake {
             return;
         };
         let now = self.epoch.elapsed();
-        session.close(now, ConnectionErrorCode::Gated as u32);
-        transmit(session, &self.route, &mut self.datagrams, now);
-    }
-}
-
-/// Sends what there is. A socket without room loses it: the timer of the handshake sends it again.
-fn transmit(session: &mut Session, route: &EndpointRoute, datagrams: &mut Vec<u8>, now: Duration) {
-    datagrams.clear();
-    while let Some(transmit) = session.poll_transmit(now, 1, datagrams) {
-        route.try_send(&transmit, datagrams).ok();
-        datagrams.clear();
-    }
-    while let Some(event) = session.poll_endpoint_event() {
-        if let Some(answer) = route.pass(event) {
-            session.handle_event(answer);
-        }
+        session.close(now, self.code as u32);
+        // A remote that does not learn of it finds out by its timeouts.
+        transmit(session, &*self.route, &mut self.datagrams, now).ok();
     }
 }
 

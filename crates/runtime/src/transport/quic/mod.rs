@@ -4,7 +4,7 @@
 //! listened on, or one per address family otherwise.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
@@ -80,11 +80,24 @@ impl Endpoints {
         address: SocketAddr,
         shares_port: bool,
     ) -> io::Result<Listener> {
-        let endpoint = Endpoint::bind(address, shares_port, &self.settings)?;
+        let mut known = self.known.lock();
+        // One that was listened on before, and still carries connections.
+        let idle = usable(&mut known)
+            .find(|(local, endpoint)| *local == address && !endpoint.accepts())
+            .filter(|_| address.port() != 0 && !shares_port);
+        let endpoint = match idle {
+            Some((_, endpoint)) => endpoint,
+            None => {
+                let endpoint = Endpoint::bind(address, shares_port, &self.settings)?;
+                // What answers a dial may reach another process that shares the port.
+                if !shares_port {
+                    known.push((endpoint.local_address()?, Arc::downgrade(&endpoint)));
+                }
+                endpoint
+            }
+        };
         let accepted = endpoint.accept(&self.settings);
-        self.known
-            .lock()
-            .push((endpoint.local_address()?, Arc::downgrade(&endpoint)));
+        drop(known);
         Ok(Listener {
             endpoints: Arc::clone(self),
             endpoint,
@@ -113,16 +126,17 @@ impl Endpoints {
         complete(session, route, self.epoch, &remote).await
     }
 
-    /// Returns an endpoint that reaches a host: one that listens on its network, else one that was
-    /// bound for dials, else a new one.
+    /// Returns an endpoint that reaches a host: one that listens on all interfaces or on that which leads
+    /// to it, else one that was bound for dials, else a new one.
     fn endpoint_for(&self, remote: IpAddr) -> io::Result<Arc<Endpoint>> {
         let mut known = self.known.lock();
-        known.retain(|(_, endpoint)| endpoint.strong_count() > 0);
-        let reaching = known
-            .iter()
-            .filter(|(local, _)| reaches(local.ip(), remote))
-            .find_map(|(_, endpoint)| endpoint.upgrade());
-        if let Some(endpoint) = reaching {
+        let mut source = None;
+        let reaching = usable(&mut known).find(|(local, _)| {
+            reaches(local.ip(), remote, || {
+                *source.get_or_insert_with(|| source_to(remote))
+            })
+        });
+        if let Some((_, endpoint)) = reaching {
             return Ok(endpoint);
         }
         let unspecified: IpAddr = match remote {
@@ -136,11 +150,38 @@ impl Endpoints {
     }
 }
 
-/// Returns whether a socket bound to `local` can send to `remote`: one on the loopback interface
-/// reaches nothing else.
-fn reaches(local: IpAddr, remote: IpAddr) -> bool {
-    local.is_ipv4() == remote.is_ipv4()
-        && (local.is_unspecified() || local.is_loopback() == remote.is_loopback())
+/// Returns the endpoints that are in use and receive.
+fn usable(
+    known: &mut Vec<(SocketAddr, Weak<Endpoint>)>,
+) -> impl Iterator<Item = (SocketAddr, Arc<Endpoint>)> {
+    known.retain(|(_, endpoint)| endpoint.strong_count() > 0);
+    known
+        .iter()
+        .filter_map(|(local, endpoint)| Some((*local, endpoint.upgrade()?)))
+        .filter(|(_, endpoint)| endpoint.failure().is_none())
+}
+
+/// Returns whether a socket bound to `local` can send to `remote`, to which the system sends from
+/// `source`.
+fn reaches(local: IpAddr, remote: IpAddr, source: impl FnOnce() -> Option<IpAddr>) -> bool {
+    if local.is_ipv4() != remote.is_ipv4() {
+        return false;
+    }
+    local.is_unspecified()
+        || local.is_loopback() && remote.is_loopback()
+        || !local.is_loopback() && source() == Some(local)
+}
+
+/// Returns the address from which the system sends to `remote`; sends nothing.
+fn source_to(remote: IpAddr) -> Option<IpAddr> {
+    let any: IpAddr = match remote {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    // The port matters to no route.
+    socket.connect((remote, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 /// A bound endpoint that accepts.
@@ -159,9 +200,19 @@ impl Listener {
                 endpoint: Arc::clone(&self.endpoint),
                 incoming: Some(incoming),
             }),
-            // The sender lives as long as this listener.
-            None => Err(io::ErrorKind::NotConnected.into()),
+            None => Err(match self.endpoint.failure() {
+                Some(error) => error.to_io(),
+                // The sender lives as long as this listener.
+                None => io::ErrorKind::NotConnected.into(),
+            }),
         }
+    }
+
+    /// Accepts no more connections. Its port is free when those that it has accepted have ended.
+    pub(super) async fn close(self) {
+        let endpoint = Arc::clone(&self.endpoint);
+        drop(self);
+        endpoint.release().await;
     }
 
     pub(super) fn local_address(&self) -> io::Result<Multiaddr> {
@@ -283,20 +334,24 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_on_loopback_reaches_loopback_alone() {
+    fn a_socket_of_one_interface_reaches_what_the_system_sends_to_from_there() {
         let cases = [
-            ("127.0.0.1", "127.0.0.2", true),
-            ("127.0.0.1", "192.0.2.1", false),
-            ("192.0.2.7", "192.0.2.1", true),
-            ("192.0.2.7", "127.0.0.1", false),
-            ("0.0.0.0", "127.0.0.1", true),
-            ("0.0.0.0", "192.0.2.1", true),
-            ("0.0.0.0", "::1", false),
-            ("::", "::1", true),
+            ("127.0.0.1", "127.0.0.2", "127.0.0.1", true),
+            ("127.0.0.1", "192.0.2.1", "192.0.2.7", false),
+            ("192.0.2.7", "192.0.2.1", "192.0.2.7", true),
+            // Of a VPN, say.
+            ("10.8.0.1", "192.0.2.1", "192.0.2.7", false),
+            ("192.0.2.7", "127.0.0.1", "127.0.0.1", false),
+            ("0.0.0.0", "127.0.0.1", "127.0.0.1", true),
+            ("0.0.0.0", "192.0.2.1", "192.0.2.7", true),
+            ("0.0.0.0", "::1", "::1", false),
+            ("::", "::1", "::1", true),
         ];
-        for (local, remote, expected) in cases {
+        for (local, remote, source, expected) in cases {
             let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
-            assert_eq!(reaches(ip(local), ip(remote)), expected, "{local} {remote}");
+            let found = reaches(ip(local), ip(remote), || Some(ip(source)));
+            assert_eq!(found, expected, "{local} {remote}");
         }
+        assert!(source_to(Ipv4Addr::LOCALHOST.into()).is_some_and(|ip| ip.is_loopback()));
     }
 }

@@ -76,11 +76,12 @@ impl Socket {
             segment_size: transmit.segment_size,
             src_ip: transmit.src_ip,
         };
+        let send = || self.state.try_send((&self.socket).into(), &transmit);
         // Without asking for readiness first, which is not known yet of a new socket.
-        match self.state.try_send((&self.socket).into(), &transmit) {
+        match send() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // Clears the readiness.
-                self.socket.try_io(Interest::WRITABLE, || Err(error))
+                // Clears the readiness, unless there is room by now.
+                self.socket.try_io(Interest::WRITABLE, send)
             }
             sent => sent,
         }
