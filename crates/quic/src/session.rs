@@ -28,6 +28,9 @@ mod tests;
 /// more, which would be lost.
 const SEGMENTED_BYTES_MAX: usize = 65_535 - 40 - 8;
 
+/// Time after which a remote acknowledges, at most (RFC 9000, section 18.2).
+const ACK_DELAY_MAX: Duration = Duration::from_millis(25);
+
 /// Code of libp2p for one that does not fit 32 bits.
 const CODE_OUT_OF_RANGE: u32 = 0x1009;
 
@@ -179,6 +182,8 @@ pub struct Session {
     wrote: bool,
     /// They are acknowledged when none has been under way for the time with this number.
     landing: u64,
+    /// When the remote was asked for an acknowledgement.
+    pinged: Duration,
     ended: Option<CloseReason>,
 }
 
@@ -212,6 +217,7 @@ impl Session {
             flight,
             wrote: false,
             landing: 0,
+            pinged: Duration::ZERO,
             ended: None,
         }
     }
@@ -323,8 +329,8 @@ impl Session {
     }
 
     /// Returns whether bytes that were written are not acknowledged, and asks the remote for an
-    /// acknowledgement.
-    pub fn has_unacknowledged(&mut self) -> bool {
+    /// acknowledgement from time to time.
+    pub fn has_unacknowledged(&mut self, now: Duration) -> bool {
         if self.ended.is_some() {
             return false;
         }
@@ -334,8 +340,11 @@ impl Session {
             (self.landing, self.flight) = (flight.landings() + 1, flight);
         }
         let is_under_way = self.wrote || self.flight.landings() < self.landing;
-        if is_under_way {
-            // What was lost on the way is noticed when something later is acknowledged.
+        // What was lost on the way is noticed when something later is acknowledged, which is under way
+        // itself until then.
+        let pause = 2 * self.connection.rtt() + ACK_DELAY_MAX;
+        if is_under_way && now.saturating_sub(self.pinged) > pause {
+            self.pinged = now;
             self.connection.ping();
         }
         is_under_way

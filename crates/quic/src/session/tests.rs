@@ -298,20 +298,22 @@ fn without_memory_unread_streams_share_the_first_window() {
 
 #[test]
 fn written_bytes_are_under_way_until_they_are_acknowledged() {
+    let has_unacknowledged = |pair: &mut Pair| {
+        let now = pair.now;
+        pair.dialer.session().has_unacknowledged(now)
+    };
     let mut pair = Pair::connected(&Config::default());
-    assert!(!pair.dialer.session().has_unacknowledged());
+    assert!(!has_unacknowledged(&mut pair));
     let (near, _) = open(&mut pair, b"x");
-    pair.run(SECOND, |pair| !pair.dialer.session().has_unacknowledged());
+    pair.run(SECOND, |pair| !has_unacknowledged(pair));
     pair.dialer.session().write(near, &[0; 1 << 20]);
-    assert!(pair.dialer.session().has_unacknowledged());
+    assert!(has_unacknowledged(&mut pair));
     pair.treat(|| Fate::Lost);
     pair.settle();
-    assert!(pair.dialer.session().has_unacknowledged());
+    assert!(has_unacknowledged(&mut pair));
     pair.treat(|| Fate::Delivered);
-    pair.run(10 * SECOND, |pair| {
-        !pair.dialer.session().has_unacknowledged()
-    });
-    assert!(!pair.dialer.session().has_unacknowledged());
+    pair.run(10 * SECOND, |pair| !has_unacknowledged(pair));
+    assert!(!has_unacknowledged(&mut pair));
 }
 
 #[test]

@@ -177,11 +177,11 @@ impl Core {
     }
 
     /// Returns whether written bytes or FINs are waiting to be sent.
-    pub(super) fn has_unsent(&mut self) -> bool {
+    pub(super) fn has_unsent(&mut self, now: Duration) -> bool {
         !self.life.has_ended()
             && (self.link.wants_write()
                 || self.streams.has_unsent()
-                || self.link.has_unacknowledged())
+                || self.link.has_unacknowledged(now))
     }
 
     /// Ends every stream, then the connection itself, in the order JavaScript is notified. Returns

@@ -242,7 +242,7 @@ impl Connection {
         }
         // The holder of the lock may be about to send.
         let core = self.core.try_lock();
-        core.is_none_or(|mut core| core.has_unsent())
+        core.is_none_or(|mut core| core.has_unsent(self.now()))
     }
 
     /// Returns whether the core lock is free.

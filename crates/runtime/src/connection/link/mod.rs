@@ -214,10 +214,10 @@ impl Link {
 
     /// Returns whether bytes that were sent may be lost with the connection. The kernel delivers those
     /// of a pipe.
-    pub(super) fn has_unacknowledged(&mut self) -> bool {
+    pub(super) fn has_unacknowledged(&mut self, now: Duration) -> bool {
         match self {
             Self::Muxed(_) => false,
-            Self::Quic(quic) => quic.has_unacknowledged(),
+            Self::Quic(quic) => quic.has_unacknowledged(now),
         }
     }
 

@@ -203,8 +203,8 @@ impl Quic {
     }
 
     /// See [`Session::has_unacknowledged`].
-    pub(super) fn has_unacknowledged(&mut self) -> bool {
-        self.sends_more || self.session.has_unacknowledged()
+    pub(super) fn has_unacknowledged(&mut self, now: Duration) -> bool {
+        self.sends_more || self.session.has_unacknowledged(now)
     }
 
     pub(super) fn go_away(&mut self, code: u32, now: Duration) {

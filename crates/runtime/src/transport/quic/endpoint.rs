@@ -148,9 +148,8 @@ impl Endpoint {
         self.shared.accepted.lock().is_some()
     }
 
-    /// Accepts no more connections.
+    /// Accepts no more connections: they are refused.
     pub(super) fn stop_accepting(&self) {
-        self.shared.proto.lock().set_server_config(None);
         *self.shared.accepted.lock() = None;
     }
 
