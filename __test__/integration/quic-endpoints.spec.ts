@@ -2,15 +2,17 @@
 
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { setImmediate as turn } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
+import { ConnectionErrorCode } from '../../ts/constants.ts'
 import type { DialError } from '../../ts/errors.ts'
 import { readExactly } from '../../ts/io/index.ts'
 import type { Stream } from '../../ts/stream.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { delayProxy } from '../support/delay-proxy.ts'
 import { ECHO, echo } from '../support/echo.ts'
-import { createNode, pattern } from '../support/pair.ts'
+import { createNode, pattern, until } from '../support/pair.ts'
 
 const LOCAL = '/ip4/127.0.0.1/udp/0/quic-v1'
 const MIB = 1024 * 1024
@@ -101,4 +103,23 @@ test('a swarm that closes delivers what was written on streams that are open', a
   const reading = readExactly(remote, MIB)
   await dialer.close()
   t.is(Buffer.compare(await reading, pattern(MIB)), 0)
+})
+
+// A077, A078
+test('a remote that keeps opening and resetting streams is closed', async (t) => {
+  const listener = await createNode(t)
+  listener.handle('/idle/1', () => {})
+  await listener.listen(LOCAL)
+  const dialer = await createNode(t)
+  const connection = await dialer.dialAddr(addressOf(listener))
+  for (let count = 0; count < 10_000 && !connection.isClosed; count += 1) {
+    // Refused once the connection ends.
+    const stream = await connection.newStream('/idle/1').catch(() => undefined)
+    await stream?.write(new Uint8Array(1)).catch(() => undefined)
+    // It is opened by then.
+    await turn()
+    stream?.reset()
+  }
+  t.is(connection.closeReason?.closeCode, ConnectionErrorCode.RateLimited)
+  await until(() => listener.getConnections().length === 0)
 })

@@ -138,6 +138,8 @@ struct Stream {
     receives: bool,
     /// Bytes of ours may follow.
     sends: bool,
+    /// We have ended our half in order.
+    is_finished: bool,
 }
 
 /// One connection.
@@ -446,9 +448,22 @@ impl Session {
             return;
         };
         let id = stream.id;
+        stream.is_finished = true;
         if std::mem::take(&mut stream.sends) && self.connection.send_stream(id).finish().is_ok() {
             self.finishing.insert(id);
         }
+    }
+
+    /// Returns whether the remote has opened a stream.
+    pub fn is_inbound(&self, key: StreamKey) -> bool {
+        let side = self.connection.side();
+        self.stream(key)
+            .is_some_and(|stream| stream.id.initiator() != side)
+    }
+
+    /// Returns whether we have ended our half of a stream in order.
+    pub fn is_finished(&self, key: StreamKey) -> bool {
+        self.stream(key).is_some_and(|stream| stream.is_finished)
     }
 
     /// Resets both halves of a stream.
@@ -583,6 +598,7 @@ impl Session {
             is_full: false,
             receives: true,
             sends: true,
+            is_finished: false,
         });
         let key = match self.free.pop() {
             Some(index) => {

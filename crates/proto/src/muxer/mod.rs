@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 pub use self::engine::{EndError, Engine};
-pub use self::yamux::{Event, FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError};
+pub use self::yamux::{Allowance, Event, FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError};
 pub use self::yamux_crate::Loan;
 
 mod engine;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Token bucket for one kind of abuse; it refills with time and with legitimate traffic.
 #[derive(Clone, Debug)]
-pub(super) struct Allowance {
+pub struct Allowance {
     left: u32,
     rules: Rules,
     /// `None` until the first token is spent.
@@ -47,7 +47,7 @@ impl Allowance {
 
     /// Inbound streams that the remote resets before we have finished our half. A stream that ends
     /// in order earns one, so only a remote that mostly resets runs out.
-    pub(super) const fn rapid_resets() -> Self {
+    pub const fn rapid_resets() -> Self {
         Self::new(Rules {
             start: 1_000,
             per_second: 50,
@@ -56,7 +56,7 @@ impl Allowance {
     }
 
     /// Inbound streams refused by a limit: plenty for legitimate retries, but it ends a flood.
-    pub(super) const fn refusals() -> Self {
+    pub const fn refusals() -> Self {
         Self::new(Rules {
             start: 16_384,
             per_second: 256,
@@ -83,7 +83,7 @@ impl Allowance {
     }
 
     /// Takes one token; `false` when there is none.
-    pub(super) fn spend(&mut self, now: Duration) -> bool {
+    pub fn spend(&mut self, now: Duration) -> bool {
         let refilled_at = *self.refilled_at.get_or_insert(now);
         if self.left == 0 {
             self.refill(now, refilled_at);
@@ -98,7 +98,7 @@ impl Allowance {
     }
 
     /// Adds `count` tokens for legitimate traffic.
-    pub(super) fn earn(&mut self, count: u32) {
+    pub fn earn(&mut self, count: u32) {
         self.left = self
             .left
             .saturating_add(count)

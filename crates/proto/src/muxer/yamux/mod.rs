@@ -16,6 +16,7 @@ use super::{
     WINDOW_MAX,
 };
 
+pub use self::allowance::Allowance;
 pub use self::error::{OpenError, ProtocolError};
 pub use self::event::Event;
 pub use self::frame::HEADER_BYTES;

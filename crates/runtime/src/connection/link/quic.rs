@@ -5,7 +5,10 @@ use std::io;
 use std::task::Context;
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::{Event, MemoryBudget, OpenError, StreamErrorCode, StreamKey};
+use ferroswarm_proto::muxer::{
+    Allowance, ConnectionErrorCode, Event, MemoryBudget, OpenError, StreamErrorCode, StreamKey,
+    yamux,
+};
 use ferroswarm_proto::stream::Pipe;
 use ferroswarm_quic::{self as quic, CloseReason, ConnectionEvent, Session, Transmit};
 
@@ -56,6 +59,11 @@ pub(crate) struct Quic {
     has_dropped: bool,
     /// Why the socket did not take the last datagram.
     send_error: Option<OsError>,
+    /// Streams that the remote may open and reset, and beyond the limits.
+    resets: Allowance,
+    refusals: Allowance,
+    /// The budget that it has exceeded.
+    excess: Option<yamux::ProtocolError>,
 }
 
 impl Quic {
@@ -73,6 +81,9 @@ impl Quic {
             paused: false,
             has_dropped: false,
             send_error: None,
+            resets: Allowance::rapid_resets(),
+            refusals: Allowance::refusals(),
+            excess: None,
         }
     }
 
@@ -97,7 +108,12 @@ impl Quic {
             return Ok(Received::Paused);
         }
         self.paused = false;
-        let is_over = self.pass_on(&mut handle);
+        let is_over = self.pass_on(now, &mut handle);
+        if let Some(excess) = self.excess {
+            connection.report(Fact::muxer(excess.into()));
+            self.close(now, ConnectionErrorCode::RateLimited as u32);
+            return Err(ConnectionFault::Muxer);
+        }
         let reserve = |bytes| connection.reserve_window(bytes);
         connection.release_window(self.session.adapt_window(now, reserve));
         if !is_over {
@@ -335,7 +351,7 @@ impl Quic {
     }
 
     /// Passes on events; returns whether none is left.
-    fn pass_on(&mut self, handle: &mut impl FnMut(&mut Self, Event<'_>)) -> bool {
+    fn pass_on(&mut self, now: Duration, handle: &mut impl FnMut(&mut Self, Event<'_>)) -> bool {
         let mut bytes_in = 0;
         while bytes_in < READ_BYTES {
             let Some(event) = self.session.poll() else {
@@ -348,7 +364,13 @@ impl Quic {
                     handle(self, Event::Data { key, bytes: &bytes });
                 }
                 quic::Event::Finished { key } => handle(self, Event::Finished { key }),
-                quic::Event::Reset { key, code } => handle(self, Event::Reset { key, code }),
+                quic::Event::Reset { key, code } => {
+                    let is_cut = self.session.is_inbound(key) && !self.session.is_finished(key);
+                    if is_cut && !self.resets.spend(now) {
+                        self.excess = Some(yamux::ProtocolError::RapidReset);
+                    }
+                    handle(self, Event::Reset { key, code });
+                }
                 quic::Event::Writable { key } => handle(self, Event::Writable { key }),
                 quic::Event::MoreStreams => self.more_streams = true,
             }
@@ -443,6 +465,9 @@ impl StreamLink for Quic {
     }
 
     fn turn_away(&mut self, key: StreamKey, code: StreamErrorCode) {
+        if !self.refusals.spend(self.session.now()) {
+            self.excess = Some(yamux::ProtocolError::RefusalFlood);
+        }
         self.session.reset(key, code as u32);
         self.session.remove(key);
     }
@@ -480,6 +505,9 @@ impl StreamLink for Quic {
 
     fn finish(&mut self, key: StreamKey) -> bool {
         self.session.finish(key);
+        if self.session.is_inbound(key) {
+            self.resets.earn(1);
+        }
         self.added += 1;
         true
     }
