@@ -83,7 +83,7 @@ test('a dial that the system refuses to send fails at once, and says why', async
   const dialer = await createNode(t)
   // Broadcasts are for sockets that ask for them.
   const err = await t.throwsAsync(dialer.dialAddr('/ip4/255.255.255.255/udp/9/quic-v1'))
-  const [attempt] = (err as DialError).attempts
+  const [attempt] = (err as DialError & { attempts: { stage: string; cause: Error }[] }).attempts
   t.is(attempt?.stage, 'connect')
   t.regex(String(attempt?.cause), /EACCES|permission/i)
 })
