@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { InvalidParametersError } from '../../ts/errors.ts'
+import type { NamedMultiplexer } from '../../ts/muxer/muxed.ts'
 import { nativeTransports } from '../../ts/swarm/native-transports.ts'
-import { resolveOptions } from '../../ts/swarm/options.ts'
+import { resolveOptions, type SwarmOptions } from '../../ts/swarm/options.ts'
 import {
   checkForcedPrivacy,
   checkTransports,
@@ -75,7 +76,20 @@ test('muxers of the application leave tcp and quic', (t) => {
     refusal(t, () => resolveTransports(['ws'], needs)),
     /one of tcp, quic or a transport beside muxers of the application, received "ws"/
   )
-  t.deepEqual(resolveTransports(undefined, { ...needs, isPrivate: true }), ['tcp'])
+})
+
+test('muxers of the application are refused in a private network, whose cipher would not apply', (t) => {
+  const muxer: NamedMultiplexer = {
+    protocol: '/mplex/6.7.0',
+    newConnection: () => Promise.reject(new Error())
+  }
+  for (const transports of [{}, { transports: ['tcp'] }] satisfies SwarmOptions[]) {
+    t.regex(
+      refusal(t, () => resolveOptions({ psk: DIGITS, muxers: [muxer, 'yamux'], ...transports })),
+      /^expected no muxers of the application with psk/
+    )
+  }
+  t.deepEqual(resolveOptions({ psk: DIGITS, muxers: ['yamux-crate'] }).transports, ['tcp', 'ws'])
 })
 
 test('the options of QUIC have the timeouts of go-libp2p, a handshake of 10 s, and wider windows', (t) => {

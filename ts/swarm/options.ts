@@ -118,7 +118,8 @@ export interface SwarmOptions extends ManagerParts {
   webSocket?: WebSocketOptions
   /**
    * The key of a private network: 64 hexadecimal digits, the contents of a `swarm.key` file, or the 32 bytes. Only nodes
-   * with the same key connect; the native transports are `tcp`, `ws` and, if it is named, `unix`. See docs/transports.md.
+   * with the same key connect; the native transports are `tcp`, `ws` and, if it is named, `unix`. Not possible beside
+   * muxers of the application. See docs/transports.md.
    */
   psk?: PreSharedKey
   /** Refuses dials and connections. Defaults to none. See docs/gating.md. */

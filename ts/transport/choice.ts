@@ -41,12 +41,19 @@ export const checkTransports: Check = (value, name) => {
 
 /**
  * Returns the transports of a swarm: those that are named, or the defaults as far as they are possible. Throws
- * `InvalidParametersError` for one that is named and is not possible.
+ * `InvalidParametersError` for one that is named and is not possible, and for a muxer of the application in a private
+ * network.
  */
 export function resolveTransports(
   given: readonly TransportChoice[] | undefined,
   { isPrivate, hasOwnMuxer }: TransportNeeds
 ): readonly TransportChoice[] {
+  if (isPrivate && hasOwnMuxer) {
+    // The cipher is native, and JavaScript carries the bytes of such a muxer past it.
+    throw new InvalidParametersError(
+      'expected no muxers of the application with psk: its cipher does not reach their bytes'
+    )
+  }
   const isPossible = (name: NativeTransportName): boolean =>
     (!isPrivate || PRIVATE.includes(name)) && (!hasOwnMuxer || BESIDE_MUXERS.includes(name))
   if (given === undefined) return DEFAULTS.filter(isPossible)
