@@ -18,7 +18,11 @@ import {
 } from '../../ts/transport/choice.ts'
 import { checkPsk, SwarmKey } from '../../ts/transport/pre-shared-key.ts'
 import { checkQuic, type QuicOptions, resolveQuic } from '../../ts/transport/quic-options.ts'
-import { checkWebSocket, resolveWebSocket } from '../../ts/transport/websocket-options.ts'
+import {
+  checkCertificates,
+  checkWebSocket,
+  resolveWebSocket
+} from '../../ts/transport/websocket-options.ts'
 import { CERTIFICATE, KEY } from '../support/certificate.ts'
 
 const MIB = 1024 * 1024
@@ -194,7 +198,14 @@ test('a certificate that cannot be used is refused by name, and its key is not s
   })
   const bare = KEY.replaceAll(/-----.*-----|\n/g, '')
   const cases: [options: unknown, expected: RegExp][] = [
-    [{ certificate: CERTIFICATE }, /^expected webSocket\.certificate to be an object/],
+    [KEY, /^expected webSocket to be an object, received a string of \d+ characters$/],
+    [Buffer.from(KEY), /^expected webSocket to be an object, received \d+ bytes$/],
+    [null, /^expected webSocket to be an object, received null$/],
+    [{ certificate: KEY }, /^expected webSocket\.certificate to be an object, .* characters$/],
+    [
+      { certificate: [KEY] },
+      /^expected webSocket\.certificate\[0\] to be an object, .* characters$/
+    ],
     [{ certificate: { cert: CERTIFICATE } }, /^expected webSocket\.certificate\.key to be PEM/],
     [{ certificate: { key: KEY } }, /^expected webSocket\.certificate\.cert to be PEM/],
     [
@@ -225,8 +236,12 @@ test('a certificate that cannot be used is refused by name, and its key is not s
   for (const [options, expected] of cases) {
     const message = refused(options)
     t.regex(message, expected)
-    t.false(message.includes(bare.slice(0, 8)), message)
+    t.false(message.includes(bare.slice(0, 8)) || message.includes('PRIVATE KEY'), message)
   }
+  t.is(
+    refusal(t, () => checkCertificates(KEY, 'certificate')),
+    `expected certificate to be an object, received a string of ${KEY.length} characters`
+  )
 })
 
 test('inspection shows no private key of a certificate', (t) => {

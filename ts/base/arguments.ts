@@ -243,6 +243,7 @@ function describe(value: unknown): string {
 /** Describes a value that may be a key in the wrong form: by its size alone. */
 export function sizeText(value: unknown): string {
   if (typeof value === 'string') return `a string of ${value.length} characters`
+  if (value === null) return 'null'
   return value instanceof Uint8Array ? `${value.length} bytes` : `a value of type ${typeof value}`
 }
 

@@ -1,7 +1,6 @@
 /** The option `webSocket` of a swarm. */
 import {
   aBoolean,
-  anObject,
   type Check,
   checkOptions,
   type OptionChecks,
@@ -63,7 +62,7 @@ const CERTIFICATE_CHECKS: OptionChecks<WebSocketCertificate> = { cert: aPem, key
 /** @internal Checks one or several certificates; {@link resolveCertificates} checks the contents. */
 export const checkCertificates: Check = (value, name) => {
   eachOf(value, name, CERTIFICATES_MAX, (certificate, path) => {
-    anObject(certificate, path)
+    anObjectOfSecrets(certificate, path)
     // An object, by the check above.
     const { cert, key } = certificate as WebSocketCertificate
     checkOptions(certificate as WebSocketCertificate, CERTIFICATE_CHECKS, path)
@@ -100,7 +99,8 @@ export class PemCertificate {
 
 /** @internal Checks the option; {@link resolveWebSocket} checks the contents. Throws `InvalidParametersError`. */
 export const checkWebSocket: Check = (value, name) => {
-  // `checkOptions` checks the type.
+  anObjectOfSecrets(value, name)
+  // An object, by the check above.
   checkOptions(value as WebSocketOptions, WEB_SOCKET_CHECKS, name)
 }
 
@@ -172,6 +172,12 @@ function contentsOf(path: string, name: string): string {
       `expected ${name} to be PEM or the path of a readable file, received neither (${code})`
     )
   }
+}
+
+/** An object; what is given in its place may be a key, which is not shown. */
+function anObjectOfSecrets(value: unknown, name: string): void {
+  if (typeof value === 'object' && value !== null && !(value instanceof Uint8Array)) return
+  throw new InvalidParametersError(`expected ${name} to be an object, received ${sizeText(value)}`)
 }
 
 function aPem(value: unknown, name: string): void {
