@@ -182,7 +182,7 @@ test('certificates are PEM, bytes of it, or paths of its files, one or several',
 })
 
 const each = ({ certificates }: ReturnType<typeof resolveWebSocket>) =>
-  certificates.map((certificate) => ({ cert: certificate.cert, key: certificate.key() }))
+  certificates.map((certificate) => ({ cert: certificate.cert(), key: certificate.key() }))
 
 test('a certificate that cannot be used is refused by name, and its key is not shown', (t) => {
   const refused = (options: unknown): string => refusal(t, () => resolved(options))
@@ -245,10 +245,14 @@ test('a certificate that cannot be used is refused by name, and its key is not s
 })
 
 test('inspection shows no private key of a certificate', (t) => {
-  const { certificates } = resolved({ certificate: { cert: CERTIFICATE, key: KEY } })
-  const shown = inspect(certificates, { depth: 9, showHidden: true, getters: true })
-  t.false(shown.includes('PRIVATE'))
-  t.is(JSON.stringify(certificates).includes('PRIVATE'), false)
+  const both = `${CERTIFICATE}${KEY}`
+  for (const cert of [CERTIFICATE, both]) {
+    const { certificates } = resolved({ certificate: { cert, key: both } })
+    const shown = inspect(certificates, { depth: 9, showHidden: true, getters: true })
+    t.false(shown.includes('PRIVATE'))
+    t.is(JSON.stringify(certificates), '[{}]')
+    t.is(JSON.stringify(certificates.map((certificate) => ({ ...certificate }))), '[{}]')
+  }
 })
 
 const DIGITS = '0123456789abcdefABCDEF0123456789'.repeat(2)

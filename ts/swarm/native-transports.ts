@@ -36,7 +36,7 @@ export function nativeTransports({
 
 /** Returns certificates as the native side takes them. */
 export function nativeCertificates(certificates: readonly PemCertificate[]): NativeCertificate[] {
-  return certificates.map((each) => ({ cert: each.cert, key: each.key() }))
+  return certificates.map((each) => ({ cert: each.cert(), key: each.key() }))
 }
 
 const NOT_VERIFIED = 'certificates of WebSocket servers are not verified: webSocket.verify is false'

@@ -78,14 +78,18 @@ const WEB_SOCKET_CHECKS: OptionChecks<WebSocketOptions> = {
   verify: aBoolean
 }
 
-/** @internal A certificate and its private key, which inspection does not show. */
+/** @internal A certificate and its private key, which inspection does not show: one PEM may have both. */
 export class PemCertificate {
-  readonly cert: string
+  readonly #cert: string
   readonly #key: string
 
   constructor(cert: string, key: string) {
-    this.cert = cert
+    this.#cert = cert
     this.#key = key
+  }
+
+  cert(): string {
+    return this.#cert
   }
 
   key(): string {
