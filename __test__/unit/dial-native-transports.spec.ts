@@ -82,7 +82,7 @@ test('an address of a transport that is not enabled is not dialled, and its tran
 })
 
 test('in a private network the refusal of a transport names it as the reason', (t) => {
-  const transports = new Transports(['tcp', 'ws'], () => {}, true)
+  const transports = new Transports(['tcp', 'ws'], () => {}, { isPrivate: true })
   t.deepEqual(transports.refusalOf(QUIC), {
     reason: 'quic is none of the transports of this swarm, which is in a private network',
     hint: 'see the options psk and transports'

@@ -210,11 +210,9 @@ export class NodeHost
   ) {
     this.swarm = swarm
     this.options = options
-    this.transports = new Transports(
-      transportsOf(options),
-      callbacks.onFailure,
-      options.psk !== undefined
-    )
+    this.transports = new Transports(transportsOf(options), callbacks.onFailure, {
+      isPrivate: options.psk !== undefined
+    })
     this.clock = options.clock
     this.#connections = connections
     this.#excess = new Excess(connections, options.connections.maxPerPeer)

@@ -7,6 +7,12 @@ import { namedText, placeOfText, type Refusal } from '../identity/transport-form
 import type { TransportChoice } from './choice.ts'
 import type { Transport } from './transport.ts'
 
+/** What tells why a swarm lacks a native transport. */
+export interface TransportsContext {
+  /** Whether the swarm is in a private network. Defaults to false. */
+  readonly isPrivate?: boolean
+}
+
 /** The transports of a swarm: native ones by name, and those of the application. The first that takes an address has it. */
 export class Transports {
   readonly #list: readonly TransportChoice[]
@@ -16,8 +22,11 @@ export class Transports {
   /** Whether there are no transports but native ones. */
   readonly isNative: boolean
 
-  /** `isPrivate` tells that the swarm is in a private network. */
-  constructor(list: readonly TransportChoice[], onFailure: OnFailure, isPrivate = false) {
+  constructor(
+    list: readonly TransportChoice[],
+    onFailure: OnFailure,
+    { isPrivate = false }: TransportsContext = {}
+  ) {
     this.#list = list
     this.#native = new Set(list.filter((each) => typeof each === 'string'))
     this.#onFailure = onFailure
