@@ -90,6 +90,20 @@ test('in a private network the refusal of a transport names it as the reason', (
   t.is(transports.refusalOf(`${TCP}/ws`), undefined)
 })
 
+test('in a private network the refusal of a transport that it permits does not blame it', (t) => {
+  const transports = new Transports(['tcp'], () => {}, { isPrivate: true })
+  for (const [address, name] of [
+    [`${TCP}/ws`, 'ws'],
+    ['/unix/%2Frun%2Fa.sock', 'unix']
+  ] as const) {
+    t.deepEqual(transports.refusalOf(address), {
+      reason: `${name} is none of the transports of this swarm`,
+      hint: 'see the option transports'
+    })
+  }
+  t.regex(transports.refusalOf('/memory/1')?.reason ?? '', /which is in a private network$/)
+})
+
 test('a loopback address is not given up for others of a transport that is not enabled', (t) => {
   const { dialer, dials, peer, peerstore } = setUp({}, undefined, { transports: ['tcp'] })
   const loopback = '/ip4/127.0.0.1/tcp/1'

@@ -15,8 +15,8 @@ const DEFAULTS: readonly NativeTransportName[] = ['tcp', 'quic', 'ws']
 
 const NAMES: readonly NativeTransportName[] = [...DEFAULTS, 'unix', 'memory']
 
-/** Those whose bytes the cipher of a private network can wrap. */
-const PRIVATE: readonly NativeTransportName[] = ['tcp', 'ws', 'unix']
+/** @internal Those whose bytes the cipher of a private network can wrap. */
+export const PRIVATE: readonly NativeTransportName[] = ['tcp', 'ws', 'unix']
 
 /** Those that muxers of the application do not replace: TCP by sockets of Node.js, and QUIC, which has its own streams. */
 const BESIDE_MUXERS: readonly NativeTransportName[] = ['tcp', 'quic']

@@ -4,7 +4,7 @@ import type { OnFailure } from '../base/events.ts'
 import type { NativeTransportName } from '../constants.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import { namedText, placeOfText, type Refusal } from '../identity/transport-forms.ts'
-import type { TransportChoice } from './choice.ts'
+import { PRIVATE, type TransportChoice } from './choice.ts'
 import type { Transport } from './transport.ts'
 
 /** What tells why a swarm lacks a native transport. */
@@ -71,7 +71,7 @@ export class Transports {
   }
 
   #notEnabled(transport: NativeTransportName): Refusal {
-    return this.#isPrivate
+    return this.#isPrivate && !PRIVATE.includes(transport)
       ? {
           reason: `${transport} is none of the transports of this swarm, which is in a private network`,
           hint: 'see the options psk and transports'
