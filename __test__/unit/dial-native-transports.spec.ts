@@ -8,7 +8,7 @@ import { nullResourceManager } from '../../ts/resource-manager/null.ts'
 import type { Transport } from '../../ts/transport/transport.ts'
 import { Transports } from '../../ts/transport/transports.ts'
 import { refused, setUp } from '../support/dial-host.ts'
-import { turns } from '../support/pair.ts'
+import { createNode, turns } from '../support/pair.ts'
 
 const HOST = '/ip4/192.0.2.1'
 const TCP = `${HOST}/tcp/4001`
@@ -102,6 +102,22 @@ test('in a private network the refusal of a transport that it permits does not b
     })
   }
   t.regex(transports.refusalOf('/memory/1')?.reason ?? '', /which is in a private network$/)
+})
+
+test('an address that cannot be dialled is refused for that also where tcp is over sockets of Node.js', async (t) => {
+  const muxer = { protocol: '/mux/1.0.0', newConnection: () => Promise.reject(new Error()) }
+  const node = await createNode(t, { muxers: [muxer] })
+  for (const [address, reason] of [
+    ['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0 is not a host that can be dialled'],
+    ['/ip4/192.0.2.1/tcp/0', '/tcp/0 is not a port that can be dialled'],
+    [`${TCP}/ws`, 'ws is none of the transports of this swarm']
+  ] as const) {
+    const dial = node.dialAddr(address)
+    const { attempts } = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+    t.like(attempts, [{ address, stage: 'filter' }])
+    t.is(attempts[0]?.cause.message, reason)
+    t.is(attempts[0]?.cause.code, 'ERR_NO_TRANSPORT')
+  }
 })
 
 test('a loopback address is not given up for others of a transport that is not enabled', (t) => {

@@ -80,7 +80,8 @@ import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
-import { isTransportConn, type Opened } from '../transport/transport.ts'
+import type { TransportChoice } from '../transport/choice.ts'
+import { isTransportConn, type Opened, type Transport } from '../transport/transport.ts'
 import { Transports } from '../transport/transports.ts'
 import type { WebSocketCertificate } from '../transport/websocket-options.ts'
 import type { FailedUpgrade, UpgradeParameters } from '../upgrade/under-way.ts'
@@ -210,8 +211,9 @@ export class NodeHost
   ) {
     this.swarm = swarm
     this.options = options
-    this.transports = new Transports(transportsOf(options), callbacks.onFailure, {
-      isPrivate: options.psk !== undefined
+    this.transports = new Transports(options.transports, callbacks.onFailure, {
+      isPrivate: options.psk !== undefined,
+      ...(hasOwnMuxer(options.muxers ?? []) && { standIns: standIns() })
     })
     this.clock = options.clock
     this.#connections = connections
@@ -789,8 +791,7 @@ export class NodeHost
   }
 }
 
-/** Returns the transports; the bytes of native sockets do not come by muxers of the application. */
-function transportsOf({ muxers, transports }: SwarmSettings): SwarmSettings['transports'] {
-  if (muxers === undefined || !hasOwnMuxer(muxers)) return transports
-  return transports.map((transport) => (transport === 'tcp' ? loadNodeTcp().nodeTcp : transport))
+/** The bytes of native sockets do not come by muxers of the application. */
+function standIns(): ReadonlyMap<TransportChoice, Transport> {
+  return new Map([['tcp', loadNodeTcp().nodeTcp]])
 }

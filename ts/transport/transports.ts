@@ -3,19 +3,26 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { OnFailure } from '../base/events.ts'
 import type { NativeTransportName } from '../constants.ts'
 import { multiaddrOf } from '../identity/address.ts'
+import { dialRefusal, parseAddress } from '../identity/parsed-address.ts'
 import { namedText, placeOfText, type Refusal } from '../identity/transport-forms.ts'
 import { PRIVATE, type TransportChoice } from './choice.ts'
 import type { Transport } from './transport.ts'
 
-/** What tells why a swarm lacks a native transport. */
+/** What decides how a swarm uses the transports of its list. */
 export interface TransportsContext {
   /** Whether the swarm is in a private network. Defaults to false. */
   readonly isPrivate?: boolean
+  /** Transports that stand in for native ones of the list. Defaults to none. */
+  readonly standIns?: ReadonlyMap<TransportChoice, Transport>
 }
+
+const NO_STAND_INS: ReadonlyMap<TransportChoice, Transport> = new Map()
 
 /** The transports of a swarm: native ones by name, and those of the application. The first that takes an address has it. */
 export class Transports {
   readonly #list: readonly TransportChoice[]
+  /** The native ones that are named, and those of them that have no stand-in. */
+  readonly #named: ReadonlySet<TransportChoice>
   readonly #native: ReadonlySet<TransportChoice>
   readonly #onFailure: OnFailure
   readonly #isPrivate: boolean
@@ -25,10 +32,11 @@ export class Transports {
   constructor(
     list: readonly TransportChoice[],
     onFailure: OnFailure,
-    { isPrivate = false }: TransportsContext = {}
+    { isPrivate = false, standIns = NO_STAND_INS }: TransportsContext = {}
   ) {
-    this.#list = list
-    this.#native = new Set(list.filter((each) => typeof each === 'string'))
+    this.#list = list.map((each) => standIns.get(each) ?? each)
+    this.#named = new Set(list.filter((each) => typeof each === 'string'))
+    this.#native = new Set(this.#list.filter((each) => typeof each === 'string'))
     this.#onFailure = onFailure
     this.#isPrivate = isPrivate
     this.isNative = this.#native.size === list.length
@@ -58,16 +66,17 @@ export class Transports {
   }
 
   /**
-   * Returns why the swarm does not take an address that none of the application's transports takes: its transport is not
-   * enabled. Undefined if it is, and for an address of no native transport.
+   * Returns why the swarm does not dial an address that none of the application's transports takes: its transport is not
+   * enabled, or the stand-in of that does not take it. Undefined otherwise, and for an address of no native transport.
    */
   refusalOf(address: string): Refusal | undefined {
     // What a name stands for may be an address for a transport of the application.
     const place = placeOfText(address) ?? (this.isNative ? namedText(address) : undefined)
     const transport = place?.transport
-    return transport === undefined || this.#native.has(transport)
-      ? undefined
-      : this.#notEnabled(transport)
+    if (transport === undefined || this.#native.has(transport)) return undefined
+    // The native transport must not dial what its stand-in leaves to it.
+    const isTaken = this.#named.has(transport)
+    return (isTaken ? dialRefusal(parseAddress(address)) : undefined) ?? this.#notEnabled(transport)
   }
 
   #notEnabled(transport: NativeTransportName): Refusal {
