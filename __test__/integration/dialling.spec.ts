@@ -208,3 +208,20 @@ test('an address behind eight silent ones is reached', async (t) => {
   const connection = await dialer.dialPeer(listener.peerId, { addresses: [...silent, address] })
   t.is(`${connection.remoteAddr}`, address)
 })
+
+test('a call that accepts noise alone uses TCP beside QUIC, and its repeats use that connection', async (t) => {
+  const listener = await createNode(t)
+  await listener.listen('/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/udp/0/quic-v1')
+  const dialer = await createNode(t)
+  const options = { addresses: listener.getListenAddrs(), security: ['noise'] } as const
+  const first = await dialer.dialPeer(listener.peerId, options)
+  t.like(first.state, { transport: 'tcp', security: '/noise' })
+  t.is(await dialer.dialPeer(listener.peerId, options), first)
+  t.is(dialer.getTotalConnections(), 1)
+
+  const noise = await createNode(t, { security: ['noise'] })
+  await noise.listen()
+  for (const addr of noise.getListenAddrs()) t.regex(`${addr}`, /\/tcp\/\d+$/)
+  const connection = await noise.dialPeer(listener.peerId, { addresses: options.addresses })
+  t.is(connection.state.security, '/noise')
+})

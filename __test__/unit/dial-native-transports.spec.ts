@@ -104,6 +104,53 @@ test('in a private network the refusal of a transport that it permits does not b
   t.regex(transports.refusalOf('/memory/1')?.reason ?? '', /which is in a private network$/)
 })
 
+test('without tls among the security protocols the refusal of quic names it as the reason', (t) => {
+  const transports = new Transports(['tcp', 'ws'], () => {}, { hasTls: false })
+  t.deepEqual(transports.refusalOf(QUIC), {
+    reason: 'quic is none of the transports of this swarm, whose option security has no tls',
+    hint: 'see the options security and transports'
+  })
+  t.is(transports.refusalOf('/memory/1')?.hint, 'see the option transports')
+})
+
+test('a call that does not accept tls dials no address of quic, unless a transport of the application does', async (t) => {
+  const named = '/dns4/a.test/udp/1/quic-v1'
+  const { dialer, dials, peer } = setUp({}, undefined, { transports: ALL })
+  const err = await t.throwsAsync(
+    dialer.dialPeer(peer, { addresses: [QUIC, named], security: ['noise'] }),
+    { instanceOf: DialAllFailedError }
+  )
+  t.deepEqual(
+    err.attempts.map(({ address, stage, cause }) => [address, stage, cause.message]),
+    [QUIC, named].map((address) => [
+      address,
+      'filter',
+      'quic is secured by TLS, and the option security of the call has no tls'
+    ])
+  )
+  void dialer.dialPeer(peer, { addresses: [QUIC, TCP], security: ['noise'] }).catch(() => {})
+  t.deepEqual(
+    dials.map(({ addresses }) => addresses),
+    [[TCP]]
+  )
+  void dialer.dialPeer(peer, { addresses: [QUIC], security: ['noise', 'tls'] }).catch(() => {})
+  t.deepEqual(dials[1]?.addresses.includes(QUIC), true)
+
+  const dialled: string[] = []
+  const own: Transport = {
+    canDial: (addr) => `${addr}`.endsWith('/quic-v1'),
+    dial: (addr) => {
+      dialled.push(`${addr}`)
+      return Promise.reject(new Error('no answer'))
+    }
+  }
+  const other = setUp({}, undefined, { transports: [own, 'quic'] })
+  await t.throwsAsync(other.dialer.dialPeer(peer, { addresses: [QUIC], security: ['noise'] }), {
+    instanceOf: DialAllFailedError
+  })
+  t.deepEqual(dialled, [QUIC])
+})
+
 test('an address that cannot be dialled is refused for that also where tcp is over sockets of Node.js', async (t) => {
   const muxer = { protocol: '/mux/1.0.0', newConnection: () => Promise.reject(new Error()) }
   const node = await createNode(t, { muxers: [muxer] })

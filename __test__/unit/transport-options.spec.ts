@@ -62,7 +62,7 @@ test('an unknown transport is refused with the list of those that there are', (t
 })
 
 test('in a private network only tcp, ws and unix are possible', (t) => {
-  const needs = { isPrivate: true, hasOwnMuxer: false }
+  const needs = { isPrivate: true, hasOwnMuxer: false, hasTls: true }
   t.deepEqual(resolveTransports(undefined, needs), ['tcp', 'ws'])
   t.deepEqual(resolveTransports(['unix', 'ws'], needs), ['unix', 'ws'])
   for (const name of ['quic', 'memory'] satisfies TransportChoice[]) {
@@ -74,12 +74,23 @@ test('in a private network only tcp, ws and unix are possible', (t) => {
 })
 
 test('muxers of the application leave tcp and quic', (t) => {
-  const needs = { isPrivate: false, hasOwnMuxer: true }
+  const needs = { isPrivate: false, hasOwnMuxer: true, hasTls: true }
   t.deepEqual(resolveTransports(undefined, needs), ['tcp', 'quic'])
   t.regex(
     refusal(t, () => resolveTransports(['ws'], needs)),
     /one of tcp, quic or a transport beside muxers of the application, received "ws"/
   )
+})
+
+test('without tls among the security protocols there is no quic', (t) => {
+  const options = { security: ['noise'] } satisfies SwarmOptions
+  t.deepEqual(resolveOptions(options).transports, ['tcp', 'ws'])
+  t.is(
+    refusal(t, () => resolveOptions({ ...options, transports: ['tcp', 'quic'] })),
+    'expected transports[1] to be one of tcp, ws, unix, memory or a transport without tls in the ' +
+      'option security, received "quic"'
+  )
+  t.true(resolveOptions({ security: ['noise', 'tls'] }).transports.includes('quic'))
 })
 
 test('muxers of the application are refused in a private network, whose cipher would not apply', (t) => {

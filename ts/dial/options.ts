@@ -32,7 +32,10 @@ export interface DialOptions extends AbortOptions {
   forceDirectDial?: boolean | string
   /** Open streams over a limited connection too, such as that of a relay. A string gives the reason. */
   allowLimited?: boolean | string | undefined
-  /** Accepted security protocols, preferred first; no open connection over another is used. Defaults to the swarm's. */
+  /**
+   * Accepted security protocols, preferred first; no open connection over another is used. Without `tls` no address of
+   * QUIC is dialled, which is secured by TLS. Defaults to the swarm's.
+   */
   security?: readonly SecurityName[]
   /** Called with each attempt that fails while the call waits, and with those that were abandoned for a connection. */
   onAttempt?: ((attempt: AddressAttempt) => void) | undefined

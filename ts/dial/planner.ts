@@ -91,7 +91,7 @@ export class Planner {
     const custom = transports.isNative ? NO_TRANSPORTS : transports.ofApplication(addresses)
     const context = custom.size === 0 ? call : { ...call, custom: new Set(custom.keys()) }
     const refused: AddressAttempt[] = []
-    const filtered = addressManager.filter(this.#enabled(addresses, custom, refused), context)
+    const filtered = addressManager.filter(this.#enabled(addresses, context, refused), context)
     checkFilterResult(filtered)
     refused.push(...filtered.refused.map((each) => filteredAttempt(each)))
     const now = this.#passing(filtered.accepted, context, refused, isTrial)
@@ -126,14 +126,14 @@ export class Planner {
         passed(answers as (string | undefined)[])
   }
 
-  /** Returns the addresses whose transports this swarm uses; adds the others to `refused`. */
+  /** Returns the addresses whose transports this swarm uses for the call; adds the others to `refused`. */
   #enabled(
     addresses: readonly string[],
-    custom: ReadonlyMap<string, Transport>,
+    { custom, options }: DialContext,
     refused: AddressAttempt[]
   ): readonly string[] {
     const missing = addresses.map((address) =>
-      custom.has(address) ? undefined : this.#host.transports.refusalOf(address)
+      custom.has(address) ? undefined : this.#host.transports.refusalOf(address, options)
     )
     if (missing.every((refusal) => refusal === undefined)) return addresses
     return addresses.filter((address, index) => {

@@ -213,6 +213,7 @@ export class NodeHost
     this.options = options
     this.transports = new Transports(options.transports, callbacks.onFailure, {
       isPrivate: options.psk !== undefined,
+      hasTls: options.security?.includes('tls') ?? true,
       ...(hasOwnMuxer(options.muxers ?? []) && { standIns: standIns() })
     })
     this.clock = options.clock

@@ -75,7 +75,7 @@ export interface SwarmOptions extends ManagerParts {
   privateKey?: PrivateKey | Uint8Array
   /** The expected local peer id: a `privateKey` of another peer is refused. */
   peerId?: PeerId | string
-  /** Security protocols, preferred first. Defaults to `tls`, `noise`. */
+  /** Security protocols, preferred first; QUIC needs `tls`. Defaults to `tls`, `noise`. */
   security?: readonly SecurityName[]
   /**
    * Muxers, preferred first. At most one engine of `/yamux/1.0.0`: `yamux`, that of this package and the default, or
@@ -108,8 +108,8 @@ export interface SwarmOptions extends ManagerParts {
   /**
    * The transports: native ones by name, `tcp`, `quic`, `ws`, `unix` and `memory`, and those of the application. The first
    * that takes an address has it; an address that none takes is neither dialled nor listened on. Defaults to `tcp`, `quic`
-   * and `ws`; with muxers of the application to `tcp` and `quic`, the only native ones beside these. See
-   * docs/transports.md, and docs/upgrading.md for those of the application.
+   * and `ws`; with muxers of the application to `tcp` and `quic`, the only native ones beside these; without `quic` if
+   * `security` has no `tls`. See docs/transports.md, and docs/upgrading.md for those of the application.
    */
   transports?: readonly (NativeTransportName | Transport)[]
   /** Timeouts and windows of QUIC. See docs/transports.md. */
@@ -283,7 +283,8 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     transports: Object.freeze(
       resolveTransports(options.transports, {
         isPrivate,
-        hasOwnMuxer: hasOwnMuxer(options.muxers ?? [])
+        hasOwnMuxer: hasOwnMuxer(options.muxers ?? []),
+        hasTls: options.security?.includes('tls') ?? true
       })
     ),
     quic: options.quic && loadQuic().resolveQuic(options.quic),

@@ -21,12 +21,17 @@ export const PRIVATE: readonly NativeTransportName[] = ['tcp', 'ws', 'unix']
 /** Those that muxers of the application do not replace: TCP by sockets of Node.js, and QUIC, which has its own streams. */
 const BESIDE_MUXERS: readonly NativeTransportName[] = ['tcp', 'quic']
 
+/** Those that can be secured by another protocol than TLS. */
+const BESIDE_TLS: readonly NativeTransportName[] = ['tcp', 'ws', 'unix', 'memory']
+
 /** What decides which native transports a swarm can have. */
 export interface TransportNeeds {
   /** Whether the swarm is in a private network. */
   readonly isPrivate: boolean
   /** Whether a muxer of the application is to carry connections. */
   readonly hasOwnMuxer: boolean
+  /** Whether TLS is among its security protocols. */
+  readonly hasTls: boolean
 }
 
 /** Checks the option. Throws `InvalidParametersError`. */
@@ -46,7 +51,7 @@ export const checkTransports: Check = (value, name) => {
  */
 export function resolveTransports(
   given: readonly TransportChoice[] | undefined,
-  { isPrivate, hasOwnMuxer }: TransportNeeds
+  { isPrivate, hasOwnMuxer, hasTls }: TransportNeeds
 ): readonly TransportChoice[] {
   if (isPrivate && hasOwnMuxer) {
     // The cipher is native, and JavaScript carries the bytes of such a muxer past it.
@@ -54,14 +59,22 @@ export function resolveTransports(
       'expected no muxers of the application with psk: its cipher does not reach their bytes'
     )
   }
+  const rules = [
+    { applies: isPrivate, possible: PRIVATE, why: 'with psk' },
+    {
+      applies: hasOwnMuxer,
+      possible: BESIDE_MUXERS,
+      why: 'beside muxers of the application'
+    },
+    { applies: !hasTls, possible: BESIDE_TLS, why: 'without tls in the option security' }
+  ].filter(({ applies }) => applies)
   const isPossible = (name: NativeTransportName): boolean =>
-    (!isPrivate || PRIVATE.includes(name)) && (!hasOwnMuxer || BESIDE_MUXERS.includes(name))
+    rules.every(({ possible }) => possible.includes(name))
   if (given === undefined) return DEFAULTS.filter(isPossible)
   for (const [index, each] of given.entries()) {
     if (typeof each !== 'string' || isPossible(each)) continue
     const expected = NAMES.filter(isPossible).join(', ')
-    const why =
-      isPrivate && !PRIVATE.includes(each) ? 'with psk' : 'beside muxers of the application'
+    const why = rules.find(({ possible }) => !possible.includes(each))?.why
     throw misuse(`transports[${index}]`, `one of ${expected} or a transport ${why}`, each)
   }
   return [...given]
