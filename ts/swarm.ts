@@ -840,7 +840,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * connection like any other: listed and announced, its inbound streams are negotiated and passed to the handlers, its
    * resources are accounted for, and it is closed with the swarm. See docs/muxers.md.
    *
-   * The application vouches for the remote peer, which is not authenticated again. The swarm owns `muxed` from now on;
+   * The application vouches for the remote peer, which is not authenticated again, and with the option `psk` for its being
+   * in the private network, as the cipher of that is not applied. The swarm owns `muxed` from now on;
    * adding it again returns the same connection, and lists it again if it was removed.
    *
    * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `limits.system.connections`, or if the

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { duplexPair } from 'node:stream'
 import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import {
@@ -97,6 +98,24 @@ for (const [name, addressFor] of Object.entries(ADDRESSES)) {
     })
   }
 }
+
+test('duplexes of the application are encrypted by the key too', async (t) => {
+  const upgraded = (dialer: Swarm, listener: Swarm) => {
+    const [near, far] = duplexPair()
+    return Promise.allSettled([
+      dialer.upgradeOutbound(near, listener.peerId),
+      listener.upgradeInbound(far)
+    ])
+  }
+  const [one, other] = await Promise.all([
+    createNode(t, { ...IMPATIENT, psk: DIGITS }),
+    createNode(t, { ...IMPATIENT, psk: FILE })
+  ])
+  for (const { status } of await upgraded(one, other)) t.is(status, 'fulfilled')
+  const stranger = await createNode(t, IMPATIENT)
+  for (const { status } of await upgraded(one, stranger)) t.is(status, 'rejected')
+  for (const { status } of await upgraded(stranger, one)) t.is(status, 'rejected')
+})
 
 test('every byte is encrypted by the key, from the first after the nonce', async (t) => {
   const listener = await echoing(t, TCP, { psk: DIGITS })

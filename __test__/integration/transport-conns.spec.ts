@@ -103,6 +103,22 @@ test('a connection of a transport to another peer fails the dial, and is closed'
   await until(() => listener.getTotalConnections() === 0)
 })
 
+test('a private network refuses a connection that a transport has secured, in both directions', async (t) => {
+  const psk = '0123456789abcdef'.repeat(4)
+  const outbound = await wired(t, { dialer: { psk } })
+  const dial = outbound.dialer.dialPeer(outbound.listener.peerId, { addresses: [THERE] })
+  const { attempts } = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+  t.regex(attempts[0]?.cause.message ?? '', /private network \(option psk\), received a connection/)
+  t.deepEqual(outbound.near[0]?.calls, ['close 0'])
+  t.is(outbound.dialer.getTotalConnections(), 0)
+
+  const inbound = await wired(t, { listener: { psk } })
+  await inbound.dialer.dialPeer(inbound.listener.peerId, { addresses: [THERE] }).catch(() => {})
+  await until(() => inbound.far[0]?.calls.length === 1)
+  t.deepEqual(inbound.far[0]?.calls, ['close 0'])
+  t.is(inbound.listener.getTotalConnections(), 0)
+})
+
 test('limits count connections of a transport, in both directions', async (t) => {
   const limited = await wired(t, { listener: { connections: { max: 1 } } })
   const first = await limited.dialer.dialPeer(limited.listener.peerId, { addresses: [THERE] })

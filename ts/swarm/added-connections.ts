@@ -35,6 +35,7 @@ import type {
 } from '../resource-manager/interfaces.ts'
 import type { TransportConn } from '../transport/transport.ts'
 import type { UpgradeReports } from '../upgrade/under-way.ts'
+import type { SwarmSettings } from './options.ts'
 
 /** The swarm's interface to these connections. */
 export interface AddedConnectionsHost
@@ -48,7 +49,7 @@ export interface AddedConnectionsHost
     readonly connections: Required<
       Pick<ConnectionConfig, 'inboundUpgradeTimeout' | 'outboundUpgradeTimeout'>
     >
-  }
+  } & Pick<SwarmSettings, 'psk'>
   /** Lists and announces a connection; `done` is called in between. */
   announce(
     core: ConnectionCore,
@@ -201,6 +202,7 @@ export class AddedConnections implements MuxedConnections {
     try {
       if (isAborted(host.signal)) throw new StateError('the swarm is closed')
       if (isAborted(dial?.signal)) throw aborted(dial.signal)
+      if (host.options.psk !== undefined) throw new InvalidParametersError(NOT_PRIVATE)
       const facts = this.#factsOf(conn, direction, remoteAddr)
       address = facts.remoteAddress
       this.#assertOther(facts)
@@ -341,6 +343,11 @@ export class AddedConnections implements MuxedConnections {
     void Promise.all(closed).then(() => clock.clearTimer(timer))
   }
 }
+
+/** The cipher of a private network wraps bytes, of which such a connection shows none. */
+const NOT_PRIVATE =
+  'expected a duplex of the transport, as this swarm is in a private network (option psk), received a connection that ' +
+  'is secured already'
 
 /** What is not known before a connection is secured. */
 const UNKNOWN = { peer: '', security: '', muxer: '' }

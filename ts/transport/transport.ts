@@ -15,7 +15,7 @@ export interface TransportDialOptions extends Readonly<Omit<DialOptions, 'signal
 
 /**
  * A connection that a transport has secured and multiplexed by itself: it becomes one of the swarm as it is, without an
- * upgrade. The transport vouches for the remote peer.
+ * upgrade. The transport vouches for the remote peer. A swarm with the option `psk` closes it: its cipher wraps duplexes.
  */
 export interface TransportConn extends MuxedConn {
   /** The authenticated remote peer. */
