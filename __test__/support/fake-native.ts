@@ -298,6 +298,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     sign: () => new Uint8Array(64),
     peerOfKey: () => ({ peerId: PEER, multihash: new Uint8Array(38) }),
     verify: () => true,
+    swarmKeyFingerprint: () => '',
     nativeTables: () => ({}),
     // Lists and hooks are tested with real nodes.
     NativeGate: class {

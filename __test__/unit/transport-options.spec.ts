@@ -307,6 +307,21 @@ test('neither an error nor inspection shows a key of a private network', (t) => 
   t.is(JSON.stringify(key), '{}')
 })
 
+test('the contents of a swarm.key file are checked with the options, by the name of theirs', (t) => {
+  for (const [contents, reason] of [
+    [FILE.replace('/base16/', '/base58/'), /expected \/base16\/, /],
+    [FILE.replace(DIGITS, DIGITS.slice(2)), /31 bytes/],
+    [FILE.replace(DIGITS, 'xyz'), /base16/]
+  ] as const) {
+    for (const psk of [contents, Buffer.from(contents)]) {
+      const message = refusal(t, () => resolveOptions({ psk }))
+      t.regex(message, /^expected psk to be the contents of a swarm\.key file: /)
+      t.regex(message, reason)
+      t.false(message.includes('456789') || message.includes('xyz'), message)
+    }
+  }
+})
+
 test('a key of a private network outlives the bytes that it was given as', (t) => {
   const given = Buffer.from(DIGITS, 'hex')
   const key = new SwarmKey(given)

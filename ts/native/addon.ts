@@ -471,6 +471,8 @@ export interface Native {
   sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array
   peerOfKey(publicKey: Uint8Array): PeerOfKey
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean
+  /** Throws unless these are the contents of a `swarm.key` file, or 64 hexadecimal digits, in UTF-8. */
+  swarmKeyFingerprint(contents: Uint8Array): string
   /** For a test: the tables of numbers by name that TypeScript mirrors. */
   nativeTables(): Record<string, Record<string, number>>
   NativeGate: new (hooks: number) => NativeGate

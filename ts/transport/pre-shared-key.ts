@@ -2,6 +2,8 @@
 import { type Check, sizeText } from '../base/arguments.ts'
 import { INSPECT, type InspectArguments, shown } from '../base/inspection.ts'
 import { InvalidParametersError } from '../errors.ts'
+import { native } from '../native/addon.ts'
+import { reasonOf } from '../text/printable.ts'
 
 /**
  * The key of a private network: 64 hexadecimal digits, or the contents of a `swarm.key` file as text or bytes, or the 32
@@ -38,16 +40,24 @@ export class SwarmKey {
   }
 }
 
-/** @internal Checks the option; its contents are read natively. Throws `InvalidParametersError`, which shows none of it. */
+/** @internal Checks the option and its contents. Throws `InvalidParametersError`, which shows none of it. */
 export const checkPsk: Check = (value, name) => {
-  if (isPlausible(value)) return
-  throw new InvalidParametersError(
-    `expected ${name} to be 64 hexadecimal digits, the contents of a swarm.key file, or 32 bytes, ` +
-      `received ${sizeText(value)}`
-  )
+  if (!isPlausible(value)) {
+    throw new InvalidParametersError(
+      `expected ${name} to be 64 hexadecimal digits, the contents of a swarm.key file, or 32 bytes, ` +
+        `received ${sizeText(value)}`
+    )
+  }
+  try {
+    native.swarmKeyFingerprint(new SwarmKey(value).contents())
+  } catch (err) {
+    throw new InvalidParametersError(
+      `expected ${name} to be the contents of a swarm.key file: ${reasonOf(err)}`
+    )
+  }
 }
 
-function isPlausible(value: unknown): boolean {
+function isPlausible(value: unknown): value is PreSharedKey {
   if (value instanceof Uint8Array) {
     return value.length === KEY_BYTES || isFile(Buffer.from(bytesOf(value)).toString('latin1'))
   }
