@@ -23,7 +23,7 @@ import {
   checkWebSocket,
   resolveWebSocket
 } from '../../ts/transport/websocket-options.ts'
-import { CERTIFICATE, KEY } from '../support/certificate.ts'
+import { CERTIFICATE, KEY, SECP256K1 } from '../support/certificate.ts'
 
 const MIB = 1024 * 1024
 
@@ -252,6 +252,33 @@ test('a certificate that cannot be used is refused by name, and its key is not s
   t.is(
     refusal(t, () => checkCertificates(KEY, 'certificate')),
     `expected certificate to be an object, received a string of ${KEY.length} characters`
+  )
+})
+
+test('a malformed certificate is refused with the others, by name and index', (t) => {
+  const refused = (options: unknown): string => refusal(t, () => resolved(options))
+  const malformed = CERTIFICATE.replace('\nM', '\nN')
+  const chain = `${CERTIFICATE}${malformed}`
+  t.is(
+    refused({
+      certificate: [
+        { cert: CERTIFICATE, key: KEY },
+        { cert: chain, key: KEY }
+      ]
+    }),
+    'expected webSocket.certificate[1].cert to be a certificate in PEM, and that with the index 1 is malformed'
+  )
+  t.is(
+    refused({ roots: [CERTIFICATE, malformed] }),
+    'expected webSocket.roots[1] to be certificates in PEM, and it is malformed'
+  )
+  t.is(resolved({ roots: `# ours\r\n${CERTIFICATE.replaceAll('\n', '\r\n')}` }).roots.length, 1)
+})
+
+test('a key of a kind that TLS cannot use is refused by name', (t) => {
+  t.is(
+    refusal(t, () => resolved({ certificate: [SECP256K1] })),
+    'expected webSocket.certificate[0].key to be RSA of 2048 to 8192 bits, ECDSA over P-256, P-384 or P-521, or Ed25519'
   )
 })
 

@@ -1,4 +1,5 @@
 /** The option `webSocket` of a swarm. */
+import type { KeyObject } from 'node:crypto'
 import {
   aBoolean,
   type Check,
@@ -54,7 +55,8 @@ const CERTIFICATES_MAX = 1_000
 const PEM_BYTES_MAX = 4 * 1024 * 1024
 
 const PEM = /^-----BEGIN /m
-const CERTIFICATE = /^-----BEGIN CERTIFICATE-----\r?$/m
+const CERTIFICATE_BEGIN = '-----BEGIN CERTIFICATE-----'
+const CERTIFICATE = new RegExp(`^${CERTIFICATE_BEGIN}\r?$`, 'm')
 const KEY = /^-----BEGIN (?!ENCRYPTED )(?:[A-Z]+ )?PRIVATE KEY-----\r?$/m
 
 const CERTIFICATE_CHECKS: OptionChecks<WebSocketCertificate> = { cert: aPem, key: aPem }
@@ -111,7 +113,7 @@ export const checkWebSocket: Check = (value, name) => {
 /**
  * @internal Returns the checked option with its defaults; files are read. Throws `InvalidParametersError`, which shows
  * nothing of a key, for a file that cannot be read, for anything but a certificate and a private key in PEM, and for a key
- * that is not that of its certificate.
+ * that is not that of its certificate, or of a kind that TLS cannot use.
  */
 export function resolveWebSocket({
   certificate = [],
@@ -122,7 +124,7 @@ export function resolveWebSocket({
     certificates: resolveCertificates(certificate, 'webSocket.certificate'),
     roots: listOf(roots).map((root, index) => {
       const name = `webSocket.roots${Array.isArray(roots) ? `[${index}]` : ''}`
-      return pemOf(root, name, CERTIFICATE, 'certificates')
+      return certificatesOf(root, name, 'certificates')
     }),
     verify
   })
@@ -140,22 +142,59 @@ export function resolveCertificates(
 }
 
 function certificateOf({ cert, key }: WebSocketCertificate, name: string): PemCertificate {
-  const certPem = pemOf(cert, `${name}.cert`, CERTIFICATE, 'a certificate')
+  const certPem = certificatesOf(cert, `${name}.cert`, 'a certificate')
   const keyPem = pemOf(key, `${name}.key`, KEY, 'a private key that is not encrypted')
   const { createPrivateKey, X509Certificate } = process.getBuiltinModule('node:crypto')
   let isPair: boolean
+  let isUsable: boolean
   try {
-    isPair = new X509Certificate(certPem).checkPrivateKey(createPrivateKey(keyPem))
+    const privateKey = createPrivateKey(keyPem)
+    isPair = new X509Certificate(certPem).checkPrivateKey(privateKey)
+    isUsable = canSign(privateKey)
   } catch {
     // Without the cause, which may show a part of the key.
     throw new InvalidParametersError(
       `expected ${name} to be a certificate and a private key in PEM`
     )
   }
-  if (isPair) return new PemCertificate(certPem, keyPem)
+  if (!isPair) {
+    throw new InvalidParametersError(
+      `expected ${name}.key to be the private key of ${name}.cert, received another one`
+    )
+  }
+  if (isUsable) return new PemCertificate(certPem, keyPem)
   throw new InvalidParametersError(
-    `expected ${name}.key to be the private key of ${name}.cert, received another one`
+    `expected ${name}.key to be RSA of 2048 to 8192 bits, ECDSA over P-256, P-384 or P-521, or Ed25519`
   )
+}
+
+/** Curves of ECDSA in TLS 1.3 (RFC 8446, section 4.2.3). */
+const CURVES: readonly (string | undefined)[] = ['prime256v1', 'secp384r1', 'secp521r1']
+
+/** Returns whether the native TLS can sign by a key. */
+function canSign({ asymmetricKeyType, asymmetricKeyDetails = {} }: KeyObject): boolean {
+  const { modulusLength = 0, namedCurve } = asymmetricKeyDetails
+  if (asymmetricKeyType === 'rsa') return modulusLength >= 2_048 && modulusLength <= 8_192
+  if (asymmetricKeyType === 'ec') return CURVES.includes(namedCurve)
+  return asymmetricKeyType === 'ed25519'
+}
+
+/** Returns PEM that is given, or that a file has; each certificate in it is well-formed. */
+function certificatesOf(given: string | Uint8Array, name: string, what: string): string {
+  const pem = pemOf(given, name, CERTIFICATE, what)
+  const { X509Certificate } = process.getBuiltinModule('node:crypto')
+  const blocks = pem.split(CERTIFICATE).slice(1)
+  for (const [index, block] of blocks.entries()) {
+    try {
+      new X509Certificate(`${CERTIFICATE_BEGIN}${block}`)
+    } catch {
+      const which = blocks.length === 1 ? 'it' : `that with the index ${index}`
+      throw new InvalidParametersError(
+        `expected ${name} to be ${what} in PEM, and ${which} is malformed`
+      )
+    }
+  }
+  return pem
 }
 
 /** Returns PEM that is given, or that a file has. */
