@@ -19,6 +19,7 @@ const HUNG_UP =
 
 /** Advice for a connection that was accepted and then failed; {@link ADVICE} is the fallback. */
 const HANDSHAKE_ADVICE: Partial<Record<ErrorCode, string>> = {
+  ERR_CONNECTION_REFUSED: HUNG_UP,
   ERR_TIMEOUT:
     'Check the port: it accepts connections but does not answer the handshake, unlike a libp2p node.',
   ERR_MULTISELECT: 'Check the port: what answers there is not a libp2p node.',

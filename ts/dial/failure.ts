@@ -99,6 +99,8 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 
 /** Hints for a connection that was accepted; {@link HINTS} is the fallback. */
 const HANDSHAKE_HINTS: Partial<Record<ErrorCode, string>> = {
+  // By a listener of QUIC, which does listen there.
+  ERR_CONNECTION_REFUSED: HUNG_UP,
   ERR_TIMEOUT: 'the connection was accepted, but the remote stays silent: it may not speak libp2p',
   ERR_MULTISELECT: 'check the port: no libp2p node answers like this, unless its option psk is set'
 }

@@ -1,0 +1,22 @@
+/** What the entry of an attempt advises. */
+import test from 'ava'
+import { adviceFor } from '../../ts/cli/failure.ts'
+import { attemptOf } from '../../ts/dial/failure.ts'
+import { ERROR_CODES, type ErrorCode } from '../../ts/errors.ts'
+
+const at = (stage: string, code: ErrorCode) =>
+  attemptOf('/ip4/192.0.2.1/udp/1/quic-v1', {
+    stage,
+    code: ERROR_CODES[code],
+    detail: '',
+    elapsedMs: 1
+  })
+
+test('a listener of QUIC that refuses a connection is not said to be absent', (t) => {
+  const refused = at('security', 'ERR_CONNECTION_REFUSED')
+  t.is(refused.hint, 'the remote may be at a limit, refuse this node, or not speak libp2p')
+  t.regex(adviceFor(refused.cause, refused.stage), /^The other side hung up/)
+  const absent = at('connect', 'ERR_CONNECTION_REFUSED')
+  t.is(absent.hint, 'nothing listens there')
+  t.regex(adviceFor(absent.cause, absent.stage), /^Check the port, and that the other node/)
+})
