@@ -20,3 +20,11 @@ test('a listener of QUIC that refuses a connection is not said to be absent', (t
   t.is(absent.hint, 'nothing listens there')
   t.regex(adviceFor(absent.cause, absent.stage), /^Check the port, and that the other node/)
 })
+
+test('an attempt that was abandoned in the private network does not blame its key', (t) => {
+  t.is(at('psk', 'ERR_ABORTED').hint, '')
+  t.is(at('psk', 'ERR_INTERNAL').hint, '')
+  for (const code of ['ERR_TIMEOUT', 'ERR_CONNECTION_ENDED', 'ERR_CONNECTION_RESET'] as const) {
+    t.regex(at('psk', code).hint, /^compare the option psk of both nodes/)
+  }
+})

@@ -109,6 +109,9 @@ const HANDSHAKE_HINTS: Partial<Record<ErrorCode, string>> = {
 const OTHER_NETWORK_HINT =
   'compare the option psk of both nodes: the remote may be in no private network, or in another'
 
+/** Ends of an attempt that say nothing of the remote. */
+const OWN_ENDS: ReadonlySet<ErrorCode> = new Set(['ERR_ABORTED', 'ERR_INTERNAL'])
+
 /** Hints for a remote that has no protocol in common with this node. */
 const UNSUPPORTED_HINTS = {
   security: 'compare the option security of both nodes',
@@ -169,7 +172,7 @@ function hintOf(stage: AddressAttempt['stage'], cause: Libp2pError): string {
     return `a limit of this node: ${cause.option}`
   }
   const hint = HINTS[cause.code] ?? ''
-  if (stage === 'psk') return cause.code === 'ERR_INTERNAL' ? hint : OTHER_NETWORK_HINT
+  if (stage === 'psk') return OWN_ENDS.has(cause.code) ? hint : OTHER_NETWORK_HINT
   if (stage !== 'security' && stage !== 'muxer') return hint
   if (cause.code === 'ERR_UNSUPPORTED_PROTOCOL') return UNSUPPORTED_HINTS[stage]
   return HANDSHAKE_HINTS[cause.code] ?? hint
