@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
-import { ferroswarm, jsonLines, listener } from '../support/cli.ts'
+import { ferroswarm, jsonLines, listener, MAIN, running } from '../support/cli.ts'
+import { until } from '../support/pair.ts'
 import { serveSockets } from '../support/sockets.ts'
 
 /** Peer ids that nobody has. */
@@ -33,6 +34,29 @@ test('check describes a peer that answers', async (t) => {
   t.like(works, { event: 'works', address: addr, resolvedFrom: null, peerId })
   t.like(summary, { event: 'summary', ok: true, works: 1, failed: 0, peerId, advice: '' })
   t.deepEqual(rest, [])
+})
+
+test('a connection over QUIC is shown without a muxer', async (t) => {
+  const { child, firstLine, lines } = await running(t, [
+    MAIN,
+    'listen',
+    '/ip4/127.0.0.1/udp/0/quic-v1'
+  ])
+  t.regex(firstLine, /^listening as /)
+  await until(() => lines.length > 1)
+  const addr = lines[1]?.trim() ?? ''
+  const check = await ferroswarm('check', addr)
+  t.is(check.code, 0, check.err)
+  t.true(check.out.startsWith(`  ${addr}: works, /tls/1.0.0 in `), check.out)
+  const dial = await ferroswarm('dial', addr)
+  t.is(dial.code, 0, dial.err)
+  t.regex(dial.out, /^ {2}security +\/tls\/1\.0\.0$/m)
+  t.notRegex(dial.out, /^ {2}muxer +$/m)
+  await until(() => lines.filter((line) => line.startsWith('+')).length === 2)
+  for (const line of lines.filter((each) => each.startsWith('+'))) {
+    t.regex(line, /quic-v1 over \/tls\/1\.0\.0$/)
+  }
+  child.kill('SIGTERM')
 })
 
 test('check of many addresses of one peer keeps one connection', async (t) => {

@@ -7,7 +7,7 @@ import { ping } from '../protocols/ping.ts'
 import type { Swarm } from '../swarm.ts'
 import { printable } from '../text/printable.ts'
 import { type Call, type Command, type ExitCode, MisuseError, multiaddr } from './command.ts'
-import { DIAL_HELP, DIAL_OPTIONS, diallingSwarm, stackOf, TIMEOUT_MS } from './connect.ts'
+import { DIAL_HELP, DIAL_OPTIONS, diallingSwarm, present, stackOf, TIMEOUT_MS } from './connect.ts'
 import { adviceFor, attemptsOf, furthest, printAttempt } from './failure.ts'
 import { milliseconds, rounded } from './output.ts'
 import { percentiles } from './ping.ts'
@@ -129,7 +129,7 @@ async function dial(
         ...stack,
         ms: rounded(ms)
       },
-      `  ${address}: ${out.style('green', 'works')}, ${stack.security} and ${stack.muxer} in ${milliseconds(ms)}`
+      `  ${address}: ${out.style('green', 'works')}, ${present(stack).join(' and ')} in ${milliseconds(ms)}`
     )
     return connection
   } catch (err) {

@@ -59,3 +59,8 @@ export function stackOf(connection: Connection): { security: string; muxer: stri
   const { security, muxer } = connection.state
   return { security, muxer }
 }
+
+/** Returns the parts of a stack that a connection has: QUIC has streams without a muxer. */
+export function present(stack: Readonly<Record<string, string>>): string[] {
+  return Object.values(stack).filter((part) => part !== '')
+}

@@ -3,7 +3,7 @@ import type { Connection } from '../connection.ts'
 import { identify } from '../protocols/identify.ts'
 import { printable } from '../text/printable.ts'
 import type { Call, Command, ExitCode } from './command.ts'
-import { DIAL_HELP, DIAL_OPTIONS, stackOf, withConnection } from './connect.ts'
+import { DIAL_HELP, DIAL_OPTIONS, present, stackOf, withConnection } from './connect.ts'
 import { milliseconds, rounded } from './output.ts'
 
 /** The verb. */
@@ -45,7 +45,8 @@ async function report({ out, signal }: Call, connection: Connection): Promise<Ex
       `connected to ${out.style('bold', event.peerId)}`,
       line('address', event.remoteAddr),
       line('security', event.security),
-      line('muxer', event.muxer),
+      // Connections of QUIC have none.
+      ...present({ muxer: event.muxer }).map((muxer) => line('muxer', muxer)),
       line('agent', printable(peer.agentVersion ?? 'it does not say')),
       line('sees us at', event.observedAddr ?? 'it does not say'),
       ...event.listenAddrs.map((addr) => line('listens on', addr)),

@@ -4,6 +4,7 @@ import { expandWildcards } from '../identity/interfaces.ts'
 import type { Stream } from '../stream.ts'
 import { createSwarm, type Swarm } from '../swarm.ts'
 import { type Call, type Command, type ExitCode, multiaddr } from './command.ts'
+import { present } from './connect.ts'
 import { readKey } from './key-file.ts'
 import { PeersTable } from './peers-table.ts'
 
@@ -81,7 +82,7 @@ function report(swarm: Swarm, out: Call['out']): void {
     const remoteAddr = connection.remoteAddr.toString()
     out.event(
       { event: 'connected', peerId, remoteAddr, security, muxer },
-      `${out.style('green', '+')} ${peerId} from ${remoteAddr} over ${security}, ${muxer}`
+      `${out.style('green', '+')} ${peerId} from ${remoteAddr} over ${present({ security, muxer }).join(', ')}`
     )
   })
   swarm.addEventListener('disconnected', ({ detail: connection }) => {

@@ -4,7 +4,7 @@ import type { Connection } from '../connection.ts'
 import { AbortError } from '../errors.ts'
 import { ping } from '../protocols/ping.ts'
 import type { Call, Command, ExitCode } from './command.ts'
-import { DIAL_HELP, DIAL_OPTIONS, stackOf, withConnection } from './connect.ts'
+import { DIAL_HELP, DIAL_OPTIONS, present, stackOf, withConnection } from './connect.ts'
 import { milliseconds, rounded } from './output.ts'
 
 const COUNT = 5
@@ -91,5 +91,5 @@ export function percentiles(
 /** Formats the transport, security and muxer of a connection for display. */
 export function stackText(connection: Connection): string {
   const { transport, security, muxer } = connection.state
-  return [transport, security, muxer].filter((part) => part !== '').join(', ')
+  return present({ transport, security, muxer }).join(', ')
 }
