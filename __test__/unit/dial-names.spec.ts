@@ -177,6 +177,33 @@ test('what a name resolves to is filtered and gated as other addresses are', asy
 })
 
 // go 29
+test('a name leads to no socket of this host, whatever its resolver says', async (t) => {
+  const dns = resolver()
+  const { dialer, dials, complete, peer } = setUp(
+    {},
+    { maxRetries: 0 },
+    { dns, transports: ['tcp', 'unix', 'memory'] }
+  )
+  const first = dialer.dialPeer(peer, { addresses: ['/dnsaddr/a.test'] })
+  dns.answer(0, '/unix/%2Frun%2Fa.sock', '/memory/1', at(1))
+  await tick()
+  t.deepEqual(
+    dials.map(({ addresses }) => addresses),
+    [[at(1)]]
+  )
+  complete([refused(0)])
+  const { attempts } = await t.throwsAsync(first, { instanceOf: DialAllFailedError })
+  t.deepEqual(
+    attempts.filter(({ stage }) => stage === 'filter').map(({ address }) => address),
+    ['/unix/%2Frun%2Fa.sock', '/memory/1']
+  )
+  const second = dialer.dialAddr('/dnsaddr/b.test', peer)
+  dns.answer(1, '/memory/1')
+  const alone = await t.throwsAsync(second, { instanceOf: DialAllFailedError })
+  t.is(alone.attempts[0]?.cause.message, 'a name leads to a socket of this host')
+  t.is(dials.length, 1)
+})
+
 test('addresses of other peers are not dialled; a name with no others fails', async (t) => {
   const { dialer, peer, dns, dials } = setUpNames()
   const dial = dialer.dialPeer(peer, { addresses: [NAME] })

@@ -231,6 +231,12 @@ export function ownAddress(address: string): AddressAttempt {
   return notTried(address, new SelfDialError('this swarm itself listens there'), '')
 }
 
+/** Returns the entry of a Unix socket or a place in memory that a name has led to: names are those of others. */
+export function namedHere({ text }: ParsedAddress): AddressAttempt {
+  const cause = new DialError('a name leads to a socket of this host')
+  return notTried(text, cause, 'name the address itself')
+}
+
 /** Returns the entry of an address of a kind that nobody answers. */
 export function inBlackHole(address: string): AddressAttempt {
   const reason = 'no address of its kind has answered lately'

@@ -5,11 +5,11 @@ import { DIAL_RESOLVED_MAX } from '../constants.ts'
 import type { DnsResolverLike } from '../dns/records.ts'
 import { type AddressAttempt, DialDeniedError, DialError } from '../errors.ts'
 import type { DialGate } from '../gate/swarm-gate.ts'
-import { multiaddrOf } from '../identity/address.ts'
+import { isOfThisHost, multiaddrOf } from '../identity/address.ts'
 import type { Identity } from '../identity/keys.ts'
 import { type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import type { Call } from './call.ts'
-import { abandoned, gated, late, ownAddress, unresolvedName } from './failure.ts'
+import { abandoned, gated, late, namedHere, ownAddress, unresolvedName } from './failure.ts'
 import { type DialContext, type DialOptions, getDialPeerTimeout } from './options.ts'
 import { dialOf, NOTHING, type Planner, type Prepared } from './planner.ts'
 import { plainOf } from './same-port.ts'
@@ -81,9 +81,12 @@ export class Preparation {
     const { peer } = context
     const suffix = peer === undefined ? '' : `/p2p/${peer}`
     const resolved = await this.#host.dns.resolve(multiaddrOf(address + suffix), { signal })
-    const found = resolved.map(parseAddress)
-    const denied = this.#refusedOf(found, peer)
+    const parsed = resolved.map(parseAddress)
+    const denied = this.#refusedOf(parsed, peer)
     if (denied.length > 0) return { ...NOTHING, refused: denied }
+    // A resolver of the application may not leave them out.
+    const found = parsed.filter(({ text }) => !isOfThisHost(text))
+    const ofThisHost = parsed.filter(({ text }) => isOfThisHost(text)).map(namedHere)
     // Without a peer each address may be of another one, of those that its record names.
     const peers = new Map<string, string | undefined>()
     for (const each of found.slice(0, DIAL_RESOLVED_MAX)) {
@@ -91,7 +94,10 @@ export class Preparation {
       if (!isOther && !peers.has(each.text)) peers.set(each.text, peer ?? each.peer)
     }
     const addresses = [...peers.keys()]
-    if (addresses.length === 0) throw new DialError('the name has no address of the peer')
+    if (addresses.length === 0) {
+      if (ofThisHost.length > 0) return { ...NOTHING, refused: ofThisHost }
+      throw new DialError('the name has no address of the peer')
+    }
     const named = new Set(
       context.named.has(address) ? [...context.named, ...addresses] : context.named
     )
@@ -105,7 +111,10 @@ export class Preparation {
       ...NOTHING,
       plan: prepared.flatMap(({ plan }) => plan),
       // A resolver of the application may return names.
-      refused: prepared.flatMap(({ names, refused }) => [...refused, ...names.map(unresolvedName)])
+      refused: [
+        ...ofThisHost,
+        ...prepared.flatMap(({ names, refused }) => [...refused, ...names.map(unresolvedName)])
+      ]
     }
   }
 
