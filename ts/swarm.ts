@@ -434,8 +434,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * Addresses are those of the option `transports`: `/ip4/<host>/tcp/<port>`, `/ip4/<host>/udp/<port>/quic-v1`,
    * `/ip4/<host>/tcp/<port>/ws`, the same with `/ip6/<host>`, and others, see docs/transports.md. Link-local ones name
    * their interface: `/ip6zone/<interface>/ip6/<host>/tcp/<port>`. A `/p2p` part may only name this swarm. Without
-   * addresses it listens on free ports of all interfaces, IPv4 and IPv6, over TCP and QUIC. Calls of `listen` and
-   * `unlisten` take effect in call order.
+   * addresses it listens on free ports of all interfaces, IPv4 and IPv6, over TCP and QUIC: `listen(...list)` with an
+   * empty list does too. Calls of `listen` and `unlisten` take effect in call order.
    *
    * With `{ reusePort: true }` as the last argument, several processes listen on one port, each as a peer of its own.
    * Give each a key of its own. Without it, a port in use is an error. Only on Linux.
