@@ -103,6 +103,22 @@ test('an address over TLS is refused without a certificate', async (t) => {
   t.is(bound.length, 1)
 })
 
+test('an address without a port cannot be shared between processes', async (t) => {
+  const { listeners, bound } = setUp()
+  const addresses = ['/unix/%2Frun%2Fa.sock', '/memory/1']
+  const err = await t.throwsAsync(listeners.listen(addresses, { reusePort: true }), {
+    instanceOf: ListenError
+  })
+  t.deepEqual(
+    err.attempts.map(({ address, cause }) => [address, cause.message]),
+    addresses.map((address) => [address, 'reusePort needs a port, and this address has none'])
+  )
+  t.deepEqual(bound, [])
+  const ports = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/udp/0/quic-v1', '/ip4/127.0.0.1/tcp/0/ws']
+  t.true(await listeners.listen(ports, { reusePort: true }))
+  t.deepEqual(bound, ports)
+})
+
 test('an address that no transport takes is refused by the part that none does', async (t) => {
   const { listeners } = setUp()
   const err = await t.throwsAsync(listeners.listen(['/ip4/127.0.0.1/udp/0/quic', '/unix/a']), {

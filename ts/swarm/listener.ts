@@ -184,7 +184,8 @@ export class Listeners {
     const refusal =
       listenRefusal(address) ??
       transports.refusalOf(address.text) ??
-      this.#withoutCertificate(address)
+      this.#withoutCertificate(address) ??
+      (reusePort ? withoutPort(address) : undefined)
     if (refusal !== undefined) return refusedAttempt(address, refusal, 'listen')
     try {
       await this.#bind(address.text, reusePort)
@@ -308,6 +309,16 @@ const NO_CERTIFICATE: Refusal = Object.freeze({
   reason: 'TLS needs a certificate, and this swarm has none',
   hint: 'see the option webSocket'
 })
+
+const NO_PORT: Refusal = Object.freeze({
+  reason: 'reusePort needs a port, and this address has none',
+  hint: 'listen on it without the option reusePort'
+})
+
+/** Returns the refusal of an address without a port, which processes cannot share. */
+function withoutPort({ place }: ParsedAddress): Refusal | undefined {
+  return place === undefined || 'port' in place ? undefined : NO_PORT
+}
 
 const SWARM_CLOSED = 'the swarm is closed'
 

@@ -38,7 +38,7 @@ export interface Dialer {
 export interface ListenOptions {
   /**
    * Shares the port with other processes of the same user that set this too; the kernel spreads connections over them.
-   * Defaults to false. Only on Linux.
+   * Defaults to false. Only on Linux, and for addresses with a port.
    */
   reusePort?: boolean
 }
