@@ -98,6 +98,8 @@ test('an address over TLS is refused without a certificate', async (t) => {
   for (const attempt of err.attempts) {
     t.is(attempt.cause.message, 'TLS needs a certificate, and this swarm has none')
     t.is(attempt.hint, 'see the option webSocket')
+    t.is(attempt.cause.code, 'ERR_LISTEN', 'there is a transport for it')
+    t.true(attempt.cause instanceof ListenError)
   }
   t.true(await listeners.listen(['/ip4/127.0.0.1/tcp/0/ws']))
   t.is(bound.length, 1)
@@ -110,8 +112,12 @@ test('an address without a port cannot be shared between processes', async (t) =
     instanceOf: ListenError
   })
   t.deepEqual(
-    err.attempts.map(({ address, cause }) => [address, cause.message]),
-    addresses.map((address) => [address, 'reusePort needs a port, and this address has none'])
+    err.attempts.map(({ address, cause }) => [address, cause.code, cause.message]),
+    addresses.map((address) => [
+      address,
+      'ERR_LISTEN',
+      'reusePort needs a port, and this address has none'
+    ])
   )
   t.deepEqual(bound, [])
   const ports = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/udp/0/quic-v1', '/ip4/127.0.0.1/tcp/0/ws']

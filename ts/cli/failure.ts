@@ -47,6 +47,7 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
     'Something on the path alters the bytes, or the other side is not who it claims to be.',
   ERR_NO_TRANSPORT: 'Use an address such as /ip4/127.0.0.1/tcp/4001/p2p/<peer id>.',
   ERR_UNSUPPORTED_PROTOCOL: 'The other side does not serve this protocol (perf is off by default).',
+  ERR_LISTEN: 'Listen on another address: the text above says what this one lacks.',
   ERR_ADDRESS_IN_USE: 'Stop the listener on that port, or choose another (0 picks a free one).',
   ERR_ADDRESS_NOT_AVAILABLE: 'Listen on an address of this machine, or on /ip4/0.0.0.0.',
   ERR_PERMISSION: 'Ports below 1024 need permission: choose another one.',

@@ -181,7 +181,7 @@ function hintOf(stage: AddressAttempt['stage'], cause: Libp2pError): string {
 /** Returns the entry of an address refused without an attempt. */
 export function refusedAttempt(
   { text }: ParsedAddress,
-  { reason, hint }: Refusal,
+  { reason, hint, code = 'ERR_NO_TRANSPORT' }: Refusal,
   stage: AddressAttempt['stage']
 ): AddressAttempt {
   return {
@@ -190,7 +190,7 @@ export function refusedAttempt(
     transport: transportOf(text),
     stage,
     elapsed: 0,
-    cause: new DialError(reason, { code: 'ERR_NO_TRANSPORT' }),
+    cause: nativeError(ERROR_CODES[code], reason),
     hint
   }
 }

@@ -63,6 +63,8 @@ export interface Refusal {
   readonly reason: string
   /** Advice to the caller. */
   readonly hint: string
+  /** Code of the error. Defaults to `ERR_NO_TRANSPORT`. */
+  readonly code?: 'ERR_LISTEN' | 'ERR_NO_TRANSPORT'
 }
 
 /** A place, and the address in canonical text. */

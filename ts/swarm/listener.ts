@@ -307,12 +307,14 @@ export class Listeners {
 
 const NO_CERTIFICATE: Refusal = Object.freeze({
   reason: 'TLS needs a certificate, and this swarm has none',
-  hint: 'see the option webSocket'
+  hint: 'see the option webSocket',
+  code: 'ERR_LISTEN'
 })
 
 const NO_PORT: Refusal = Object.freeze({
   reason: 'reusePort needs a port, and this address has none',
-  hint: 'listen on it without the option reusePort'
+  hint: 'listen on it without the option reusePort',
+  code: 'ERR_LISTEN'
 })
 
 /** Returns the refusal of an address without a port, which processes cannot share. */
