@@ -152,6 +152,8 @@ test('an own address is known by its port, whatever is spoken there, and on ever
     '/ip6/::1/udp/4001/quic-v1',
     '/ip4/127.0.0.2/tcp/4001/ws',
     `/ip4/127.0.0.1/tcp/4001/p2p/${SELF}/p2p-circuit`,
+    `/ip4/127.0.0.1/tcp/4001/ws/p2p/${SELF}/p2p-circuit`,
+    `/ip4/127.0.0.1/udp/4001/quic-v1/p2p/${SELF}/p2p-circuit`,
     '/memory/8',
     '/unix/%2Fa'
   ]) {

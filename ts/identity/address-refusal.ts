@@ -39,13 +39,13 @@ export function refusalOf(text: string, components: readonly Component[]): Refus
   const host = isZoned ? 1 : 0
   if (!HOSTS.has(names[host] ?? '')) return notTaken(components)
   if (components.length === host + 1) {
-    return { reason: `${printable(text)} names no port`, hint: SUPPORTED }
+    return { reason: `${inAscii(text)} names no port`, hint: SUPPORTED }
   }
   const server = components.find(({ name }) => name === 'sni')
   if (server !== undefined && !isServerName(server.value ?? '')) return notAName(server)
   const supported = host + 1 + serviceLength(names.slice(host + 1))
   if (names.at(-1) === 'udp' && components.length === host + 2) {
-    const reason = `${printable(text)} names no transport over UDP`
+    const reason = `${inAscii(text)} names no transport over UDP`
     return { reason, hint: 'QUIC is one: append /quic-v1' }
   }
   // In a relayed address the peer of the relay is not the offending part, but the part after it is.
@@ -96,10 +96,10 @@ function partsText(components: readonly Component[]): string {
   const parts = components.map(({ name, value }) =>
     value === undefined ? name : `${name}/${value}`
   )
-  return printable(`/${parts.join('/')}`)
+  return inAscii(`/${parts.join('/')}`)
 }
 
-/** Escapes non-printable characters of untrusted text. */
-export function printable(text: string): string {
+/** Escapes non-inAscii characters of untrusted text. */
+export function inAscii(text: string): string {
   return text.replace(/[^\x20-\x7e]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)
 }

@@ -74,8 +74,8 @@ export function dialRefusal({ place, refusal }: ParsedAddress): Refusal | undefi
 /** Returns the reason why an address cannot be listened on; undefined if it can. */
 export function listenRefusal({ place, name, refusal }: ParsedAddress): Refusal | undefined {
   if (name !== undefined) {
-    const { printable } = loadRefusals()
-    return { reason: `${printable(name)} is a name, which cannot be listened on`, hint: NO_NAMES }
+    const { inAscii } = loadRefusals()
+    return { reason: `${inAscii(name)} is a name, which cannot be listened on`, hint: NO_NAMES }
   }
   return place === undefined ? refusal : unlistenable(place)
 }

@@ -125,6 +125,22 @@ export function placedText(text: string): PlacedText | undefined {
   return number === undefined ? undefined : { place: { transport: 'memory', number }, text }
 }
 
+/**
+ * Returns canonical text without what is spoken at its port, as `/ip4/<host>/tcp/<port>`; undefined for an address that
+ * has no port, or that no transport takes.
+ */
+export function socketTextOf(text: string): string | undefined {
+  const place = placeOfText(text)
+  if (place === undefined || !('port' in place)) return undefined
+  const { zone, family, host, port } = place
+  const interfaced = zone === undefined ? '' : `/ip6zone/${zone}`
+  return `${interfaced}/ip${family}/${host}/${protocolOf(place)}/${port}`
+}
+
+function protocolOf({ transport }: Place): 'tcp' | 'udp' {
+  return transport === 'quic' ? 'udp' : 'tcp'
+}
+
 /** Returns why a place cannot be dialled; undefined if it can. */
 export function undialable(place: Place): Refusal | undefined {
   if (place.transport === 'unix') return undefined
@@ -133,13 +149,12 @@ export function undialable(place: Place): Refusal | undefined {
       ? { reason: '/memory/0 is not a number that can be dialled', hint: NO_PORT }
       : undefined
   }
-  const { host, family, port, transport } = place
+  const { host, family, port } = place
   if (host === '0.0.0.0' || host === '::') {
     return { reason: `/ip${family}/${host} is not a host that can be dialled`, hint: NO_HOST }
   }
   if (port === 0) {
-    const protocol = transport === 'quic' ? 'udp' : 'tcp'
-    return { reason: `/${protocol}/0 is not a port that can be dialled`, hint: NO_PORT }
+    return { reason: `/${protocolOf(place)}/0 is not a port that can be dialled`, hint: NO_PORT }
   }
   return withoutZone(place)
 }

@@ -14,7 +14,7 @@ import { type AddrLike, multiaddrOf } from '../identity/address.ts'
 import { expandWildcards } from '../identity/interfaces.ts'
 import type { Identity } from '../identity/keys.ts'
 import { listenRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
-import type { Refusal } from '../identity/transport-forms.ts'
+import { type Refusal, socketTextOf } from '../identity/transport-forms.ts'
 import { CommandError, withFrames } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
 import type { Engine } from '../native/engine.ts'
@@ -92,12 +92,15 @@ export class Listeners {
     if (this.#bound.size === 0) return false
     const texts = this.#texts()
     if (texts.includes(address)) return true
-    const [socket, port] = SOCKET.exec(address) ?? []
-    if (socket === undefined) return false
+    // One of a relay, or of a transport of the application over the same port, leads elsewhere.
+    const socket = socketTextOf(address)
+    const [port] = PORT.exec(socket ?? '') ?? []
+    if (socket === undefined || port === undefined) return false
     // Listing the interfaces takes some time: most addresses have another port.
-    const bound = texts.map((text) => SOCKET.exec(text)).filter((match) => match?.[1] === port)
-    const sockets = bound.map((match) => match?.[0] ?? '')
-    return bound.length > 0 && expandWildcards(sockets, { withZones: true }).includes(socket)
+    const sockets = texts
+      .map((text) => socketTextOf(text) ?? '')
+      .filter((text) => text.endsWith(port))
+    return sockets.length > 0 && expandWildcards(sockets, { withZones: true }).includes(socket)
   }
 
   listen(addrs: readonly AddrLike[], { reusePort = false }: ListenOptions = {}): Promise<true> {
@@ -332,9 +335,7 @@ const DEFAULT_ADDRESSES = [
   '/ip6/::/udp/0/quic-v1'
 ] as const
 
-/** An IP address and a port, with `/tcp/<port>` or `/udp/<port>`; what is spoken there follows. */
-const SOCKET =
-  /^(?:\/ip6zone\/[^/]+)?\/ip[46]\/[^/]+(\/(?:tcp|udp)\/\d+)(?=$|\/(?:quic-v1|wss?|tls)(?:\/|$))/
+const PORT = /\/(?:tcp|udp)\/\d+$/
 
 /** Returns whether a command failed because the swarm was closed. */
 function isOver({ result }: CommandError): boolean {
