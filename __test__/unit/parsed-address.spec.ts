@@ -68,6 +68,10 @@ const refusals: [given: string, part: string][] = [
   ['/ip4/1.2.3.4/udp/1/quic-v1/http', 'no transport takes /http'],
   ['/ip4/1.2.3.4/tcp/1/quic-v1', 'no transport takes /quic-v1'],
   [`${HOST}/tls`, 'no transport takes /tls'],
+  [
+    '/ip6zone/eth0/ip6/::ffff:192.0.2.1/tcp/1',
+    'no transport takes /ip6zone/eth0/ip6/::ffff:c000:201/tcp/1'
+  ],
   [`${HOST}/http-path/a`, 'no transport takes /http-path//a'],
   [`${HOST}/ws/http-path/a/http-path/b`, 'no transport takes /http-path//b'],
   [`${HOST}/tls/sni/a%2Fb/ws`, '/sni/a%2Fb is not a host name'],

@@ -50,9 +50,9 @@ export function refusalOf(text: string, components: readonly Component[]): Refus
   }
   // In a relayed address the peer of the relay is not the offending part, but the part after it is.
   const isRelay = names[supported] === 'p2p' && supported > host + 1
-  return notTaken(
-    components.slice(isRelay && supported + 1 < names.length ? supported + 1 : supported)
-  )
+  const rest = components.slice(isRelay && supported + 1 < names.length ? supported + 1 : supported)
+  // Each part is one of a transport, and together they are not, such as a mapped address with a zone.
+  return notTaken(rest.length > 0 ? rest : components)
 }
 
 /** Returns how many components after a host are those of a transport. */
@@ -99,7 +99,7 @@ function partsText(components: readonly Component[]): string {
   return inAscii(`/${parts.join('/')}`)
 }
 
-/** Escapes non-inAscii characters of untrusted text. */
+/** Escapes everything but printable ASCII in untrusted text: other characters may look like parts of an address. */
 export function inAscii(text: string): string {
   return text.replace(/[^\x20-\x7e]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)
 }
