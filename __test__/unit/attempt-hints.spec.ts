@@ -1,6 +1,6 @@
 /** What the entry of an attempt advises. */
 import test from 'ava'
-import { adviceFor } from '../../ts/cli/failure.ts'
+import { adviceFor, furthest } from '../../ts/cli/failure.ts'
 import { attemptOf } from '../../ts/dial/failure.ts'
 import { ERROR_CODES, type ErrorCode } from '../../ts/errors.ts'
 
@@ -27,4 +27,11 @@ test('an attempt that was abandoned in the private network does not blame its ke
   for (const code of ['ERR_TIMEOUT', 'ERR_CONNECTION_ENDED', 'ERR_CONNECTION_RESET'] as const) {
     t.regex(at('psk', code).hint, /^compare the option psk of both nodes/)
   }
+})
+
+test('the stage of a private network is one of the handshake for the command line', (t) => {
+  const stages = ['filter', 'connect', 'psk', 'security'].map((stage) => at(stage, 'ERR_TIMEOUT'))
+  for (const [index, further] of stages.entries())
+    t.is(furthest(stages.slice(0, index + 1)), further)
+  t.regex(adviceFor(at('psk', 'ERR_TIMEOUT').cause, 'psk'), /does not answer the handshake/)
 })

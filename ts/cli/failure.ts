@@ -133,6 +133,7 @@ const STAGES: readonly AddressAttempt['stage'][] = [
   'gate',
   'resolve',
   'connect',
+  'psk',
   'security',
   'muxer'
 ]
@@ -165,7 +166,7 @@ function codeOf(err: unknown): string {
 export function adviceFor(reason: Error, stage: AddressAttempt['stage'] | undefined): string {
   if (reason instanceof AbortError) return 'Nothing: the command was interrupted.'
   if (!(reason instanceof Libp2pError)) return 'See the text above.'
-  const inHandshake = stage === 'security' || stage === 'muxer'
+  const inHandshake = stage === 'psk' || stage === 'security' || stage === 'muxer'
   const advice = inHandshake ? HANDSHAKE_ADVICE[reason.code] : undefined
   return advice ?? ADVICE[reason.code] ?? ADVICE_BY_KIND[reason.kind]
 }
