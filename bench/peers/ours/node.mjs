@@ -6,7 +6,6 @@ const SETTINGS = {
   'tcp-noise-yamux': { security: ['noise'] },
   'tcp-tls-yamux': { security: ['tls'] },
   'ws-noise-yamux': { security: ['noise'] },
-  'ws-tls-yamux': { security: ['tls'] },
   quic: {}
 }
 
