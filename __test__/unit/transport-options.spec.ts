@@ -372,12 +372,9 @@ test.serial('LIBP2P_FORCE_PNET=1 without a key is refused', (t) => {
 test('the native side gets the options as they are resolved, and only those that are set', (t) => {
   const options = resolveOptions({
     quic: { idleTimeout: 4_000 },
-    webSocket: { certificate: { cert: CERTIFICATE, key: KEY }, verify: false },
-    psk: DIGITS
+    webSocket: { certificate: { cert: CERTIFICATE, key: KEY }, verify: false }
   })
-  t.deepEqual(options.transports, ['tcp', 'ws'])
-  const { psk, ...others } = nativeTransports(options)
-  t.deepEqual(others, {
+  t.deepEqual(nativeTransports(options), {
     quic: {
       idleTimeoutMs: 4_000,
       keepaliveIntervalMs: 2_000,
@@ -388,8 +385,31 @@ test('the native side gets the options as they are resolved, and only those that
     },
     webSocket: { certificates: [{ cert: CERTIFICATE, key: KEY }], roots: [], verify: false }
   })
+  const { psk, ...others } = nativeTransports(resolveOptions({ psk: DIGITS }))
   t.is(Buffer.from(psk ?? []).toString(), DIGITS)
+  t.deepEqual(others, {})
   t.deepEqual(nativeTransports(resolveOptions({})), {})
+})
+
+test('an option that has no effect is refused', (t) => {
+  for (const [options, expected] of [
+    [
+      { quic: {}, psk: DIGITS },
+      'expected no option quic in a swarm without the transport quic; its transports are tcp, ws'
+    ],
+    [{ quic: {}, transports: ['tcp'] }, /^expected no option quic /],
+    [{ quic: {}, security: ['noise'] }, /^expected no option quic /],
+    [{ webSocket: {}, transports: ['tcp', 'quic'] }, /^expected no option webSocket /],
+    [
+      { webSocket: { roots: CERTIFICATE, verify: false } },
+      'expected no webSocket.roots with webSocket.verify: false, which trusts any certificate'
+    ]
+  ] satisfies [SwarmOptions, string | RegExp][]) {
+    const message = refusal(t, () => resolveOptions(options))
+    if (typeof expected === 'string') t.is(message, expected)
+    else t.regex(message, expected)
+  }
+  t.notThrows(() => resolveOptions({ quic: {}, webSocket: { roots: [], verify: false } }))
 })
 
 test('the options of a swarm show none of its keys', (t) => {

@@ -49,7 +49,12 @@ import {
   resolveLimits
 } from '../resource-manager/limits.ts'
 import { aResourceManager } from '../resource-manager/null.ts'
-import { checkForcedPrivacy, checkTransports, resolveTransports } from '../transport/choice.ts'
+import {
+  checkForcedPrivacy,
+  checkTransports,
+  resolveTransports,
+  type TransportChoice
+} from '../transport/choice.ts'
 import type { PreSharedKey, SwarmKey } from '../transport/pre-shared-key.ts'
 import type { QuicOptions } from '../transport/quic-options.ts'
 import type { Transport } from '../transport/transport.ts'
@@ -112,9 +117,12 @@ export interface SwarmOptions extends ManagerParts {
    * `security` has no `tls`. See docs/transports.md, and docs/upgrading.md for those of the application.
    */
   transports?: readonly (NativeTransportName | Transport)[]
-  /** Timeouts and windows of QUIC. See docs/transports.md. */
+  /** Timeouts and windows of QUIC, in a swarm with this transport. See docs/transports.md. */
   quic?: QuicOptions
-  /** Certificates of WebSocket over TLS, and those that are trusted. See docs/transports.md. */
+  /**
+   * Certificates of WebSocket over TLS, and those that are trusted, in a swarm with the transport `ws`. See
+   * docs/transports.md.
+   */
   webSocket?: WebSocketOptions
   /**
    * The key of a private network: 64 hexadecimal digits, the contents of a `swarm.key` file, or the 32 bytes. Only nodes
@@ -268,6 +276,12 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
       `expected peerId ${identity.peer} of the private key, received ${peerText(options.peerId)}`
     )
   }
+  const transports = resolveTransports(options.transports, {
+    isPrivate,
+    hasOwnMuxer: hasOwnMuxer(options.muxers ?? []),
+    hasTls: options.security?.includes('tls') ?? true
+  })
+  checkEffects(options, transports)
   const log = new Log(options.logger)
   return Object.freeze({
     identity,
@@ -280,13 +294,7 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     clock: options.clock ?? systemClock,
     retry: resolveRetry(options.retry),
     addressManager: options.addressManager ?? new AddressManager(),
-    transports: Object.freeze(
-      resolveTransports(options.transports, {
-        isPrivate,
-        hasOwnMuxer: hasOwnMuxer(options.muxers ?? []),
-        hasTls: options.security?.includes('tls') ?? true
-      })
-    ),
+    transports: Object.freeze(transports),
     quic: options.quic && loadQuic().resolveQuic(options.quic),
     webSocket: options.webSocket && loadWebSocket().resolveWebSocket(options.webSocket),
     psk: options.psk === undefined ? undefined : new (loadPsk().SwarmKey)(options.psk),
@@ -306,4 +314,23 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     resourceManager: options.resourceManager,
     services: Object.freeze({ ...options.services })
   })
+}
+
+/** Throws `InvalidParametersError` for the options of a transport that the swarm does not have. */
+function checkEffects(
+  options: Pick<SwarmOptions, 'quic' | 'webSocket'>,
+  transports: readonly TransportChoice[]
+): void {
+  for (const [name, transport] of [
+    ['quic', 'quic'],
+    ['webSocket', 'ws']
+  ] as const) {
+    if (options[name] === undefined || transports.includes(transport)) continue
+    throw new InvalidParametersError(
+      `expected no option ${name} in a swarm without the transport ${transport}; its transports are ` +
+        transports
+          .map((each) => (typeof each === 'string' ? each : 'one of the application'))
+          .join(', ')
+    )
+  }
 }

@@ -30,7 +30,7 @@ export interface WebSocketOptions {
   certificate?: WebSocketCertificate | readonly WebSocketCertificate[]
   /**
    * Certificates of the authorities that are trusted when dialling `/tls/ws`, in place of those of the operating system:
-   * each PEM, or the path of a PEM file.
+   * each PEM, or the path of a PEM file. Refused with `verify: false`.
    */
   roots?: string | Uint8Array | readonly (string | Uint8Array)[]
   /**
@@ -108,6 +108,12 @@ export const checkWebSocket: Check = (value, name) => {
   anObjectOfSecrets(value, name)
   // An object, by the check above.
   checkOptions(value as WebSocketOptions, WEB_SOCKET_CHECKS, name)
+  const { roots = [], verify } = value as WebSocketOptions
+  if (verify === false && roots.length > 0) {
+    throw new InvalidParametersError(
+      `expected no ${name}.roots with ${name}.verify: false, which trusts any certificate`
+    )
+  }
 }
 
 /**
