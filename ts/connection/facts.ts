@@ -22,11 +22,11 @@ export type ConnectionDirection = 'inbound' | 'outbound' | 'unknown'
 export interface ConnectionSecurity {
   /** The transport; empty if the address names no known one. */
   readonly transport: TransportName | ''
-  /** Protocol id of the security protocol; empty if the transport itself is secure, or if it is not known. */
+  /** Protocol id of the security protocol, over QUIC `/tls/1.0.0`; empty if it is not known. */
   readonly security: SecurityProtocol | Other | ''
-  /** Protocol id of the muxer; empty if it is not known. */
+  /** Protocol id of the muxer; empty over QUIC, which has streams of its own, and if it is not known. */
   readonly muxer: MuxerProtocol | Other | ''
-  /** The local engine of the muxer, from the option `muxers`; empty for a muxer of the application. */
+  /** The local engine of the muxer, from the option `muxers`; empty for a muxer of the application, and over QUIC. */
   readonly muxerEngine: MuxerName | ''
   /** Whether the muxer was negotiated inside the security handshake. */
   readonly usedEarlyMuxerNegotiation: boolean

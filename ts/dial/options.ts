@@ -50,7 +50,10 @@ export interface DialOptions extends AbortOptions {
 
 /** The part of this side in a simultaneous connect. */
 export interface SimultaneousConnect {
-  /** Whether this side has the dialer's role in the upgrade; the peer then has the listener's. */
+  /**
+   * Whether this side has the dialer's role in the upgrade; the peer then has the listener's. Over QUIC each side is the
+   * dialer of what it dials: both dials may succeed, each with a connection of its own.
+   */
   readonly isClient: boolean
   /** The reason, for logs. */
   readonly reason?: string

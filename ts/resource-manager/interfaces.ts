@@ -201,7 +201,7 @@ export interface ResourceManager extends ResourceScopeViewer {
   openStream(peer: PeerLike, direction: 'inbound' | 'outbound'): StreamManagementScope
   /**
    * Returns whether a remote has to prove that it receives at this IP address before it is answered (QUIC Retry).
-   * No transport of this version asks.
+   * QUIC of a swarm decides by the native limits, and asks no manager of the application.
    */
   verifySourceAddress(address: string): boolean
   /** Closes the manager: later calls throw {@link ResourceScopeClosedError}. Idempotent. Swarms do not call it. */
