@@ -921,7 +921,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   /**
    * Replaces what listeners of `/tls/ws` present, as the option `webSocket.certificate` does at the start: call it when a
    * certificate has been renewed. Handshakes from then on use the new ones, and connections stay. Files are read before it
-   * returns. If it throws, the former ones remain.
+   * returns. An empty list takes them away: new handshakes fail, and `listen` refuses such addresses. If it throws, the
+   * former ones remain.
    *
    * @throws {@link InvalidParametersError} for anything but certificates and their private keys.
    * @throws {@link StateError} if the swarm is not started.

@@ -338,6 +338,23 @@ test('certificates are replaced while the swarm listens, and its connections sta
   await assertEcho(t, await dial(latter))
 })
 
+test('an empty list takes the certificates away: handshakes and listens fail, connections stay', async (t) => {
+  const listener = await echoing(t, WSS, CERTIFIED)
+  const dialer = await createNode(t, TRUSTING)
+  const address = addressOf(listener)
+  const connection = await dialer.dialAddr(address, listener.peerId)
+  listener.setCertificates([])
+  await assertEcho(t, connection)
+  await t.throwsAsync(dialer.dialAddr(address, listener.peerId, { force: true }), {
+    instanceOf: DialAllFailedError
+  })
+  const again = listener.listen('/ip4/127.0.0.1/tcp/0/wss')
+  const { attempts } = await t.throwsAsync(again, { instanceOf: ListenError })
+  t.is(attempts[0]?.cause.code, 'ERR_LISTEN')
+  listener.setCertificates([{ cert: CERTIFICATE, key: KEY }])
+  await assertEcho(t, await dialer.dialAddr(address, listener.peerId, { force: true }))
+})
+
 test('a swarm that has been given a certificate later listens over TLS', async (t) => {
   const listener = await createNode(t)
   await t.throwsAsync(listener.listen(WSS), { instanceOf: ListenError })
