@@ -5,11 +5,14 @@ import { CONNECTION_DEFAULTS, nativeTimeouts } from '../../ts/connection/config.
 import { DEFAULT_LIMITS, Direction, StreamState } from '../../ts/constants.ts'
 import { DiagnosticCode, LEVEL_BITS } from '../../ts/diagnostics/codes.ts'
 import { ERROR_CODES } from '../../ts/errors.ts'
+import { unixPathFault } from '../../ts/identity/transport-forms.ts'
 import { type HotCalls, native } from '../../ts/native/addon.ts'
 import { COUNTER_NAMES } from '../../ts/native/counters.ts'
 import * as diagnostic from '../../ts/native/diagnostic.ts'
 import { Order } from '../../ts/native/outbox.ts'
 import * as record from '../../ts/native/record.ts'
+import { resolveQuic } from '../../ts/transport/quic-options.ts'
+import { checkCertificates } from '../../ts/transport/websocket-options.ts'
 
 type Numbers = Readonly<Record<string, number>>
 
@@ -131,6 +134,49 @@ test('the hot calls are those declared by TypeScript and described in docs/bound
 test('no table of Rust is left out', (t) => {
   const compared = [...Object.keys(TABLES), 'calls']
   t.deepEqual(Object.keys(native.nativeTables()).sort(), compared.sort())
+})
+
+/** Returns the numbers that a source file of Rust has where groups of a pattern match. */
+function rust(path: string, pattern: RegExp): number[] {
+  const source = readFileSync(new URL(`../../crates/${path}`, import.meta.url), 'utf8')
+  return [...(pattern.exec(source)?.slice(1) ?? [])].map((text) => Number(text.replaceAll('_', '')))
+}
+
+test('the bounds of certificates and of paths of Unix sockets are the same in Rust and in TypeScript', (t) => {
+  const [certificates = 0] = rust(
+    'runtime/src/transport/websocket/certificates.rs',
+    /const CERTIFICATES_MAX: usize = ([\d_]+);/
+  )
+  t.true(certificates > 0)
+  const pem = { cert: 'a.pem', key: 'b.pem' }
+  t.notThrows(() => checkCertificates(Array(certificates).fill(pem), 'certificate'))
+  t.throws(() => checkCertificates(Array(certificates + 1).fill(pem), 'certificate'), {
+    message: `expected certificate to have at most ${certificates} entries, received ${certificates + 1}`
+  })
+  const [onLinux = 0, elsewhere = 0] = rust(
+    'runtime/src/transport/unix.rs',
+    /const PATH_BYTES_MAX: usize = if cfg!\(any\(target_os = "linux", target_os = "android"\)\) \{\s+(\d+)\s+\} else \{\s+(\d+)\s+\};/
+  )
+  const path = ['linux', 'android'].includes(process.platform) ? onLinux : elsewhere
+  t.true(path > 0)
+  t.is(unixPathFault(`/${'a'.repeat(path - 1)}`), undefined)
+  t.is(unixPathFault(`/${'a'.repeat(path)}`), `is a path of ${path + 1} bytes, of ${path} at most`)
+})
+
+test('the defaults of QUIC are the same in Rust and in TypeScript', (t) => {
+  const of = (name: string, value: string): number[] =>
+    rust('quic/src/config.rs', RegExp(`impl Default for Config \\{[^}]*\\b${name}: ${value},`))
+  const seconds = (name: string): number =>
+    1_000 * (of(name, 'Duration::from_secs\\((\\d+)\\)')[0] ?? 0)
+  const mebibytes = (name: string): number => (of(name, '(\\d+) << 20')[0] ?? 0) * 2 ** 20
+  t.deepEqual(resolveQuic(), {
+    idleTimeout: seconds('idle_timeout'),
+    keepAliveInterval: seconds('keep_alive_interval'),
+    handshakeTimeout: seconds('handshake_timeout'),
+    streamWindow: mebibytes('stream_window'),
+    connectionWindow: mebibytes('connection_window'),
+    maxStreams: of('streams_max', '(\\d+)')[0] ?? 0
+  })
 })
 
 function document(page: string): string {

@@ -15,7 +15,7 @@ import {
 const PEER = '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'
 const RELAY = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
 const HOST = '/ip4/127.0.0.1/tcp/4001'
-const PATH_BYTES = process.platform === 'darwin' ? 103 : 107
+const PATH_BYTES = ['linux', 'android'].includes(process.platform) ? 107 : 103
 
 const readings: [given: string, text: string, peer: string | undefined][] = [
   [HOST, HOST, undefined],

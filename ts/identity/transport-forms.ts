@@ -97,8 +97,8 @@ const NO_ZONE = 'put the interface in front: /ip6zone/<interface>/ip6/…'
 const NO_HOST = 'it stands for every address of a host that listens: use one of them'
 const NO_PORT = 'use the port that the listener has'
 
-/** Bytes of `sun_path` without the final zero: 104 on macOS and the BSDs, 108 elsewhere. */
-const UNIX_PATH_BYTES_MAX = process.platform === 'darwin' ? 103 : 107
+/** Bytes of `sun_path` without the final zero: 108 on Linux, 104 on macOS and the BSDs. */
+const UNIX_PATH_BYTES_MAX = ['linux', 'android'].includes(process.platform) ? 107 : 103
 
 /** Returns where canonical text leads; undefined for an address that no transport takes. */
 export function placeOfText(text: string): Place | undefined {
