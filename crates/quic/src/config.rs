@@ -52,6 +52,10 @@ pub(crate) const SEND_WINDOW_MIN: u64 = 1 << 20;
 /// Upper bound on the same.
 pub(crate) const SEND_WINDOW_MAX: u64 = 16 << 20;
 
+/// Streams that the remote of a new connection may have open at a time. quinn-proto holds 84 bytes for each
+/// of them from the start, so that the others are allowed when the remote has use for them.
+pub(crate) const STREAMS_AT_FIRST: u32 = 64;
+
 /// Largest datagram that a path may carry: an Ethernet frame without the headers of IPv6 and UDP.
 const MTU_MAX: u16 = 1_452;
 
@@ -81,6 +85,7 @@ pub struct Settings {
     endpoint: Arc<EndpointConfig>,
     server: Arc<ServerConfig>,
     transport: [Arc<TransportConfig>; 2],
+    streams_max: u32,
     stream_window: u32,
     connection_window: u32,
 }
@@ -117,6 +122,7 @@ impl Settings {
             endpoint: Arc::new(endpoint),
             server: Arc::new(server),
             transport,
+            streams_max: config.streams_max,
             stream_window: config.stream_window,
             connection_window: config.connection_window,
         })
@@ -161,6 +167,10 @@ impl Settings {
         Ok((client, dialer))
     }
 
+    pub(crate) const fn streams_max(&self) -> u32 {
+        self.streams_max
+    }
+
     pub(crate) const fn stream_window(&self) -> u32 {
         self.stream_window
     }
@@ -184,7 +194,7 @@ fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
     transport
         .max_idle_timeout(IdleTimeout::try_from(config.idle_timeout).ok())
         .keep_alive_interval(Some(config.keep_alive_interval))
-        .max_concurrent_bidi_streams(config.streams_max.into())
+        .max_concurrent_bidi_streams(config.streams_max.min(STREAMS_AT_FIRST).into())
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(config.stream_window.into())
         .receive_window(Window::first(config.connection_window).into())

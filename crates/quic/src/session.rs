@@ -14,7 +14,7 @@ use quinn_proto::{
     StreamId, Transmit, VarInt, WriteError,
 };
 
-use crate::config::{SEND_WINDOW_MAX, SEND_WINDOW_MIN, Settings};
+use crate::config::{SEND_WINDOW_MAX, SEND_WINDOW_MIN, STREAMS_AT_FIRST, Settings};
 use crate::congestion::Flight;
 use crate::window::Window;
 
@@ -169,6 +169,8 @@ pub struct Session {
     full: u32,
     /// Bytes passed on since the start of the connection.
     passed_on: u64,
+    /// Streams that the remote may have open at a time, once it has use for them.
+    streams_max: u32,
     /// What the remote may send on one stream, and on all, ahead of the application.
     stream_window: u32,
     window: Window,
@@ -211,6 +213,7 @@ impl Session {
             accepts: false,
             full: 0,
             passed_on: 0,
+            streams_max: settings.streams_max(),
             stream_window: settings.stream_window(),
             window: Window::new(settings.connection_window()),
             events: VecDeque::new(),
@@ -396,6 +399,7 @@ impl Session {
                     Some(id) => {
                         let key = self.insert(id);
                         self.accepted = id.index() + 1;
+                        self.allow_streams();
                         self.queue(key);
                         if let Some(code) = self.stopped.remove(&id) {
                             let event = self.stop_sending(key, code);
@@ -585,6 +589,16 @@ impl Session {
         let code = code_of(code);
         self.stop(key, code);
         Some(Event::Reset { key, code })
+    }
+
+    /// Allows the remote all of its streams once it has half of the first ones open.
+    fn allow_streams(&mut self) {
+        let open = self.connection.streams().remote_open_streams(Dir::Bi);
+        let allowed = self.connection.max_concurrent_streams(Dir::Bi);
+        if open * 2 >= STREAMS_AT_FIRST.into() && allowed < self.streams_max.into() {
+            self.connection
+                .set_max_concurrent_streams(Dir::Bi, self.streams_max.into());
+        }
     }
 
     fn insert(&mut self, id: StreamId) -> StreamKey {

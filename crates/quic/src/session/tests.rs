@@ -224,6 +224,26 @@ fn a_remote_has_as_many_streams_at_a_time_as_are_allowed_and_more_when_they_end(
     assert_eq!(pair.dialer.session().open(), None);
 }
 
+#[test]
+fn a_remote_is_allowed_the_rest_of_its_streams_when_it_uses_many() {
+    let mut pair = Pair::connected(&Config::default());
+    let open_all = |pair: &mut Pair| {
+        let mut count = 0;
+        while let Some(key) = pair.dialer.session().open() {
+            pair.dialer.session().write(key, b"x");
+            count += 1;
+        }
+        pair.settle();
+        count
+    };
+    assert_eq!(open_all(&mut pair), STREAMS_AT_FIRST);
+    assert_eq!(
+        open_all(&mut pair),
+        Config::default().streams_max - STREAMS_AT_FIRST
+    );
+    assert_eq!(open_all(&mut pair), 0);
+}
+
 /// Memory for the growth of windows, or none.
 struct Memory(bool);
 
