@@ -69,6 +69,14 @@ pub(super) struct Framed {
     pub(super) is_blocked: bool,
 }
 
+/// What the application has closed of a stream.
+pub(super) enum Left {
+    /// Its reading half.
+    Reading,
+    /// Both halves: the remote is about to end the stream.
+    Both,
+}
+
 /// A link as the streams of its connection use it.
 pub(super) trait StreamLink {
     /// Opens a stream.
@@ -94,9 +102,9 @@ pub(super) trait StreamLink {
         budget: &mut dyn MemoryBudget,
     ) -> u32;
 
-    /// Discards the rest of a stream that is no longer read, but may still be written to if `writes`.
-    /// Returns whether its end is not reported any more.
-    fn discard(&mut self, key: StreamKey, writes: bool, now: Duration) -> bool;
+    /// Discards the rest of a stream that is no longer read. Returns whether its end is not reported
+    /// any more.
+    fn discard(&mut self, key: StreamKey, left: Left, now: Duration) -> bool;
 
     /// Resets a stream.
     fn reset(&mut self, key: StreamKey, code: u32);

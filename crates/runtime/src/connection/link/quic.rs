@@ -16,9 +16,10 @@ use crate::connection::{Connection, Scratch};
 use crate::diagnostics::{Fact, Stall};
 use crate::error::{ConnectionFault, OsError};
 use crate::socket::{Route, pass_events, transmit};
+use crate::stats::Traffic;
 use crate::sync::Arc;
 
-use super::{Framed, Mark, Received, StreamLink};
+use super::{Framed, Left, Mark, Received, StreamLink};
 
 /// Bytes of a stream taken before the next stream has its turn.
 const TURN_BYTES: usize = 16 << 10;
@@ -270,8 +271,16 @@ impl Quic {
 
     pub(super) fn count_frames(&self, connection: &Connection) {
         let stats = self.session.stats();
-        connection.traffic.frames_in.set(stats.frames_in);
-        connection.traffic.frames_out.set(stats.frames_out);
+        let Traffic {
+            frames_in,
+            frames_out,
+            ..
+        } = &connection.traffic;
+        let hub = &connection.hub.stats;
+        hub.frames_in.add(stats.frames_in - frames_in.get());
+        hub.frames_out.add(stats.frames_out - frames_out.get());
+        frames_in.set(stats.frames_in);
+        frames_out.set(stats.frames_out);
         let micros = u64::try_from(stats.round_trip.as_micros()).unwrap_or(u64::MAX);
         connection.traffic.round_trip_us.set(micros.max(1));
     }
@@ -448,12 +457,11 @@ impl StreamLink for Quic {
         self.session.consumed(key, bytes, now, budget).max(1)
     }
 
-    /// The remote of a stream that is closed as a whole is not told at once: it is about to end it.
-    fn discard(&mut self, key: StreamKey, writes: bool, now: Duration) -> bool {
-        if writes {
-            self.session.stop(key, StreamErrorCode::NoError as u32);
-        } else {
-            self.session.leave(key, now);
+    /// The remote of a stream that is closed as a whole is not told at once.
+    fn discard(&mut self, key: StreamKey, left: Left, now: Duration) -> bool {
+        match left {
+            Left::Reading => self.session.stop(key, StreamErrorCode::NoError as u32),
+            Left::Both => self.session.leave(key, now),
         }
         self.added += 1;
         true

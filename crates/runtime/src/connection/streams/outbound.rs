@@ -7,7 +7,7 @@ use ferroswarm_proto::muxer::{MemoryBudget, OpenError, StreamErrorCode, StreamKe
 
 use crate::connection::Connection;
 use crate::connection::life::Life;
-use crate::connection::link::StreamLink;
+use crate::connection::link::{Left, StreamLink};
 use crate::resources::StreamScope;
 use crate::slot::{LocalEnd, Place, ResetReport, StreamSlot, Turn};
 use crate::sync::Arc;
@@ -138,10 +138,15 @@ impl Streams {
         let negotiates = self
             .entry(key)
             .is_some_and(|entry| entry.negotiation.is_some());
+        let left = if turn.is_write_open() {
+            Left::Reading
+        } else {
+            Left::Both
+        };
         // The remote's negotiation reply precedes the bytes to be discarded.
         if !negotiates
             && turn.take_discard()
-            && link.discard(key, turn.is_write_open(), now)
+            && link.discard(key, left, now)
             && let Some(entry) = self.entry(key)
         {
             entry.remote_done = true;

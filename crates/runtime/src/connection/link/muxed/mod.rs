@@ -24,7 +24,7 @@ use crate::pipe::BytePipe;
 use crate::resources::Resources;
 use crate::sync::Arc;
 
-use super::{Connection, Facts, Framed, Mark, Received, StreamLink};
+use super::{Connection, Facts, Framed, Left, Mark, Received, StreamLink};
 
 use self::inbound::Input;
 use self::outbound::Output;
@@ -182,7 +182,7 @@ impl StreamLink for Muxed {
         step.max(1)
     }
 
-    fn discard(&mut self, key: StreamKey, _writes: bool, _now: Duration) -> bool {
+    fn discard(&mut self, key: StreamKey, _left: Left, _now: Duration) -> bool {
         self.engine.discard(key);
         false
     }
