@@ -13,11 +13,11 @@ pub enum FrameError {
     /// A reserved opcode.
     #[error("opcode {0} is reserved")]
     Opcode(u8),
-    /// A frame of a client has no mask.
-    #[error("a frame of a client has no mask")]
+    /// A frame of a dialer has no mask.
+    #[error("a frame of a dialer has no mask")]
     Unmasked,
-    /// A frame of a server has a mask.
-    #[error("a frame of a server has a mask")]
+    /// A frame of a listener has a mask.
+    #[error("a frame of a listener has a mask")]
     Masked,
     /// A length that a shorter form could express.
     #[error("the length of a frame is not in its shortest form")]
@@ -79,6 +79,7 @@ pub struct RandomnessError;
 
 /// Reason why a frame cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SendError {
     /// A close frame was sent or received, or is about to be sent.
     #[error("the connection is closing")]
@@ -145,15 +146,15 @@ pub enum ResponseError {
     #[error("the response has more than {HEADERS_MAX} headers")]
     TooManyHeaders,
     /// Another status than 101.
-    #[error("the server answered with status {0}")]
+    #[error("the listener answered with status {0}")]
     Status(u16),
-    /// A response that does not switch to WebSocket.
-    #[error("the server switched to another protocol")]
+    /// A response of status 101 that does not switch to WebSocket by HTTP/1.1.
+    #[error("the listener did not switch to WebSocket")]
     NotWebSocket,
     /// A response to another key.
-    #[error("the server's Sec-WebSocket-Accept does not fit the key")]
+    #[error("the listener's Sec-WebSocket-Accept does not fit the key")]
     Accept,
     /// An extension or a subprotocol that was not offered.
-    #[error("the server selected what was not offered")]
+    #[error("the listener selected what was not offered")]
     NotOffered,
 }

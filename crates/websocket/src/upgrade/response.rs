@@ -92,6 +92,8 @@ impl UpgradeRequest {
         let headers = &*response.headers;
         match response.code {
             Some(SWITCHING_PROTOCOLS) if response.version == Some(1) => {}
+            // HTTP/1.0 has no upgrades.
+            Some(SWITCHING_PROTOCOLS) => return Err(ResponseError::NotWebSocket),
             code => return Err(ResponseError::Status(code.unwrap_or_default())),
         }
         let upgrades = lists(headers, "connection", "upgrade");
@@ -110,8 +112,8 @@ impl UpgradeRequest {
     }
 }
 
-/// Returns the target of a request for `path`. What is encoded already is left as it is.
-fn target(path: &str) -> String {
+/// Returns the target of a dialer's request for `path`. What is encoded already is left as it is.
+pub(super) fn target(path: &str) -> String {
     let mut target = String::with_capacity(path.len() + 1);
     if !path.starts_with('/') {
         target.push('/');

@@ -252,7 +252,7 @@ fn accepts_only_the_answer_that_the_specification_demands() {
             "302 Found",
             ResponseError::Status(302),
         ),
-        ("HTTP/1.1", "HTTP/1.0", ResponseError::Status(101)),
+        ("HTTP/1.1", "HTTP/1.0", ResponseError::NotWebSocket),
         (
             "Upgrade: websocket",
             "Upgrade: h2c",
