@@ -207,6 +207,10 @@ impl BytePipe for FramePipe {
             let count = state.early.len().min(into.len());
             into[..count].copy_from_slice(&state.early[..count]);
             state.early.drain(..count);
+            if state.early.is_empty() {
+                // Not kept for the life of the connection.
+                state.early = Vec::new();
+            }
             if let Some(count) = state.receive(&*self.inner, &mut into[..count])? {
                 return Ok(count);
             }

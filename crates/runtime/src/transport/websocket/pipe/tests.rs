@@ -188,6 +188,7 @@ fn frames_that_came_with_the_upgrade_are_read_first() {
     socket.try_write(&frame(0x82, b"later")).unwrap();
     assert!(is_readable(&ours));
     assert_eq!(read(&ours).unwrap(), b"early");
+    assert_eq!(ours.state.lock().early.capacity(), 0);
     assert_eq!(read(&ours).unwrap(), b"later");
     assert!(!is_readable(&ours));
     assert_eq!(read(&socket).unwrap(), b"\x8A\x01p");
