@@ -121,7 +121,7 @@ fn answer(input: &[u8], result: Result<Option<Request>, RequestError>) {
                 RequestKind::Other => return,
             }
         }
-        Err(error) => append_refusal(error.status(), &mut out),
+        Err(error) => append_refusal(error.status(), input, &mut out),
     }
     // A dialer reads either as a response; only the keys differ.
     let read = UpgradeRequest::with_nonce([0; 16]).read_response(&out);

@@ -27,7 +27,7 @@ use crate::upgrade::{Purpose, Upgraded, upgrade};
 pub struct DuplexRequest {
     /// The connection's end of a pipe.
     pub pipe: FedPipe,
-    /// Which side has opened the duplex: the dialler starts the handshake.
+    /// Which side has opened the duplex: the dialer starts the handshake.
     pub direction: Direction,
     /// Address of the remote; empty if it has none.
     pub remote: Multiaddr,

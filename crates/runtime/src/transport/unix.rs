@@ -194,7 +194,7 @@ fn remove_if(path: &Path, file: FileId) {
 pub(crate) struct Arrival {
     socket: std::os::unix::net::UnixStream,
     local: Multiaddr,
-    /// The listener's address if the dialler's socket has no name, which is the rule.
+    /// The listener's address if the dialer's socket has no name, which is the rule.
     remote: Multiaddr,
 }
 

@@ -4,6 +4,7 @@ use data_encoding::BASE64;
 use httparse::{EMPTY_HEADER, Header};
 
 use super::head::HeadScan;
+use super::response::target;
 use super::{HEAD_BYTES_MAX, HEADERS_MAX, VERSION, accept_of, lists, value, values};
 use crate::error::RequestError;
 
@@ -26,6 +27,29 @@ pub struct Request {
     pub kind: RequestKind,
     /// Length of its head. The input from there on is its body, or frames that follow an upgrade.
     pub head_bytes: usize,
+}
+
+impl Request {
+    /// Returns whether its target is that which a dialer sends for `path`, with or without more of a
+    /// query behind it.
+    pub fn is_for(&self, path: &str) -> bool {
+        let expected = target(path);
+        let separator = if expected.contains('?') { '&' } else { '?' };
+        origin_form(&self.target)
+            .strip_prefix(&expected)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
+    }
+}
+
+/// Returns a target without the scheme and the host that proxies put before it.
+fn origin_form(target: &str) -> &str {
+    let Some((_, rest)) = target
+        .split_once("://")
+        .filter(|(scheme, _)| scheme.chars().all(|letter| letter.is_ascii_alphanumeric()))
+    else {
+        return target;
+    };
+    rest.find('/').map_or("/", |start| &rest[start..])
 }
 
 /// What a request asks for.
@@ -160,8 +184,9 @@ pub fn append_switch(accept: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(lines.join("\r\n").as_bytes());
 }
 
-/// Appends the answer to a request that is refused, the last of its connection.
-pub fn append_refusal(status: Status, out: &mut Vec<u8>) {
+/// Appends the answer to the request at the front of `input`, which is refused: the last of its
+/// connection. Only a head answers a HEAD.
+pub fn append_refusal(status: Status, input: &[u8], out: &mut Vec<u8>) {
     let Status { code, phrase } = status;
     let version = match status {
         Status::UPGRADE_REQUIRED => {
@@ -175,5 +200,11 @@ pub fn append_refusal(status: Status, out: &mut Vec<u8>) {
         "HTTP/1.1 {code} {phrase}\r\n{version}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
     );
     out.extend_from_slice(head.as_bytes());
-    out.extend_from_slice(body.as_bytes());
+    if !is_head(input) {
+        out.extend_from_slice(body.as_bytes());
+    }
+}
+
+fn is_head(input: &[u8]) -> bool {
+    input.starts_with(b"HEAD ")
 }

@@ -211,7 +211,7 @@ fn the_answer_to_an_upgrade_and_to_anything_else() {
     assert_eq!(String::from_utf8(out).unwrap(), switch());
     let refusal = |status| {
         let mut out = Vec::new();
-        append_refusal(status, &mut out);
+        append_refusal(status, b"GET / HTTP/1.1\r\n\r\n", &mut out);
         String::from_utf8(out).unwrap()
     };
     assert_eq!(
@@ -224,6 +224,59 @@ fn the_answer_to_an_upgrade_and_to_anything_else() {
         version.contains("\r\nSec-WebSocket-Version: 13\r\n"),
         "{version}"
     );
+}
+
+#[test]
+fn a_head_is_answered_by_a_head() {
+    for (request, body) in [
+        ("HEAD /", ""),
+        ("GET /", "404 Not Found\n"),
+        ("HEADS /", "404 Not Found\n"),
+    ] {
+        let mut out = Vec::new();
+        append_refusal(Status::NOT_FOUND, request.as_bytes(), &mut out);
+        let answer = String::from_utf8(out).unwrap();
+        let (head, found) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("Content-Length: 14"), "{head}");
+        assert_eq!(found, body, "{request}");
+    }
+}
+
+#[test]
+fn a_request_is_for_the_path_that_its_dialer_was_given() {
+    let request = |target: &str| {
+        read(format!("GET {target} HTTP/1.1\r\n\r\n"))
+            .unwrap()
+            .unwrap()
+    };
+    for path in [
+        "",
+        "/",
+        "p2p",
+        "/p2p",
+        "my path",
+        "\u{fc}/#<>\"{}",
+        "a?b=c",
+        "%41",
+    ] {
+        let mut out = Vec::new();
+        UpgradeRequest::with_nonce(NONCE).append("a", path, &mut out);
+        let sent = read(&out).unwrap().unwrap();
+        assert!(sent.is_for(path), "{path:?} {sent:?}");
+        for form in ["http://a.example:9", "ws://[::1]", "https://a"] {
+            assert!(
+                request(&format!("{form}{}", sent.target)).is_for(path),
+                "{form}"
+            );
+        }
+        let separator = if path.contains('?') { '&' } else { '?' };
+        assert!(request(&format!("{}{separator}token=1", sent.target)).is_for(path));
+        assert!(!request(&format!("{}x", sent.target)).is_for(path));
+        assert!(!sent.is_for("other"));
+    }
+    assert!(request("http://a").is_for("/"));
+    assert!(!request("/a://b/p2p").is_for("/p2p"));
+    assert!(!request("/p2p").is_for("/p2p?a"));
 }
 
 #[test]

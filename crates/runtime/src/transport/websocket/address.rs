@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use ferroswarm_websocket::Request;
 use multiaddr::{Multiaddr, Protocol};
 use rustls::pki_types::{DnsName, ServerName};
 
@@ -86,13 +87,10 @@ impl Address {
         tcp.iter().chain(self.suffix.iter()).collect()
     }
 
-    /// Returns whether a listener upgrades requests for `target`.
-    pub(super) fn serves(&self, target: &str) -> bool {
-        let Some(path) = &self.path else {
-            return true;
-        };
-        let path = path.strip_prefix('/').unwrap_or(path);
-        target.split('?').next() == Some(&*format!("/{path}"))
+    /// Returns whether a listener upgrades a request.
+    pub(super) fn serves(&self, request: &Request) -> bool {
+        let path = self.path.as_deref();
+        path.is_none_or(|path| request.is_for(path))
     }
 
     /// Returns the host of a request, with its port unless it is the default.

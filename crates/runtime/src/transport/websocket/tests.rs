@@ -102,6 +102,10 @@ fn carries_16_mib_each_way_and_ends_in_order_over_every_address() {
     for (listened, dialled) in [
         ("/ws", "/ws"),
         ("/ws/http-path/p2p", "/ws/http-path/p2p"),
+        (
+            "/ws/http-path/my%20path%3Fa=%C3%BC%23",
+            "/ws/http-path/my%20path%3Fa=%C3%BC%23",
+        ),
         ("/tls/ws", "/wss"),
         ("/wss", "/tls/sni/a.example/ws"),
     ] {
@@ -207,7 +211,7 @@ fn exchange(listened: &str, request: &[u8]) -> (String, ConnectError) {
     let settings = WebSockets::default();
     run(async {
         let (listener, address) = listen(listened, "/ws");
-        let dialler = async {
+        let dialer = async {
             let mut socket = TcpStream::connect(address.socket()).await.unwrap();
             // The listener may have seen enough before everything is sent.
             socket.write_all(request).await.ok();
@@ -216,7 +220,7 @@ fn exchange(listened: &str, request: &[u8]) -> (String, ConnectError) {
             String::from_utf8(answer).unwrap()
         };
         let accepted = async { listener.accept().await.unwrap().open(&settings).await };
-        let (answer, accepted) = tokio::join!(dialler, accepted);
+        let (answer, accepted) = tokio::join!(dialer, accepted);
         (answer, accepted.err().expect("no upgrade"))
     })
 }
@@ -229,6 +233,11 @@ fn anything_but_an_upgrade_gets_a_proper_answer() {
     let cases = [
         ("/ws", get.to_owned(), "404 Not Found"),
         ("/ws", get.replace("GET", "POST"), "404 Not Found"),
+        (
+            "/ws/http-path/other%20one",
+            upgrade.to_owned(),
+            "404 Not Found",
+        ),
         ("/ws/http-path/p2p", upgrade.to_owned(), "404 Not Found"),
         ("/ws", upgrade.replace("13", "12"), "426 Upgrade Required"),
         (
@@ -255,6 +264,11 @@ fn anything_but_an_upgrade_gets_a_proper_answer() {
     }
     let (_, error) = exchange("/ws", get.as_bytes());
     assert!(matches!(error, ConnectError::NotWebSocket(method) if &*method == "GET"));
+    let (_, error) = exchange("/ws", get.replace("GET", &"G".repeat(9_000)).as_bytes());
+    let ConnectError::NotWebSocket(method) = error else {
+        panic!("expected no upgrade, found {error}");
+    };
+    assert_eq!(&*method, "G".repeat(16));
 }
 
 #[test]
@@ -263,12 +277,12 @@ fn a_head_is_cut_at_its_limit() {
     let settings = WebSockets::default();
     run(async {
         let (listener, address) = listen("/ws", "/ws");
-        let dialler = async {
+        let dialer = async {
             let mut socket = TcpStream::connect(address.socket()).await.unwrap();
             socket.write_all(endless.as_bytes()).await.ok();
         };
         let accepted = async { listener.accept().await.unwrap().open(&settings).await };
-        let ((), accepted) = tokio::join!(dialler, accepted);
+        let ((), accepted) = tokio::join!(dialer, accepted);
         let error = accepted.err().unwrap();
         assert!(
             matches!(error, ConnectError::Upgrade(RequestError::TooLarge)),

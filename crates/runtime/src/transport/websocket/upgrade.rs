@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 
 use ferroswarm_websocket::{
-    MaskKeys, Request, RequestKind, RequestReader, Session, Status, UpgradeRequest, append_refusal,
+    MaskKeys, RequestKind, RequestReader, Session, Status, UpgradeRequest, append_refusal,
     append_switch,
 };
 
@@ -19,6 +19,9 @@ use super::pipe::FramePipe;
 
 /// Bytes read at once: a request of a browser fits.
 const READ_BYTES: usize = 2 << 10;
+
+/// Characters of a remote's method that an error keeps: those that are registered have up to 16.
+const METHOD_CHARS_MAX: usize = 16;
 
 /// Reads the request of a dialer and upgrades the connection. Anything but an upgrade gets an answer,
 /// after which the remote has a moment to read it. The caller bounds the time.
@@ -37,35 +40,30 @@ pub(super) async fn accept(
             Ok(None) => {}
             Ok(Some(request)) => break request,
             Err(error) => {
-                refuse(&pipe, error.status()).await;
+                refuse(&pipe, error.status(), &input).await;
                 return Err(ConnectError::Upgrade(error));
             }
         }
     };
-    let RequestKind::Upgrade { accept } = &request.kind else {
-        return Err(answer(&pipe, &request, &input).await);
+    let accept = match &request.kind {
+        RequestKind::Upgrade { accept } if address.serves(&request) => accept,
+        _ => {
+            refuse(&pipe, Status::NOT_FOUND, &input).await;
+            let method = request.method.chars().take(METHOD_CHARS_MAX).collect();
+            return Err(ConnectError::NotWebSocket(method));
+        }
     };
-    if !address.serves(&request.target) {
-        return Err(answer(&pipe, &request, &input).await);
-    }
     let mut output = Vec::new();
     append_switch(accept, &mut output);
     write_all(&*pipe, &output).await?;
-    input.drain(..request.head_bytes);
-    Ok(FramePipe::new(pipe, Session::listener(), input))
+    let early = input.split_off(request.head_bytes);
+    Ok(FramePipe::new(pipe, Session::listener(), early))
 }
 
-/// Answers a request that is no upgrade of ours, of which `input` is what has arrived.
-///
-/// A handler of the application's for the port would take the pipe and `input` here.
-async fn answer(pipe: &Arc<dyn BytePipe>, request: &Request, _input: &[u8]) -> ConnectError {
-    refuse(pipe, Status::NOT_FOUND).await;
-    ConnectError::NotWebSocket(request.method.clone())
-}
-
-async fn refuse(pipe: &Arc<dyn BytePipe>, status: Status) {
+/// Refuses the request at the front of `input`.
+async fn refuse(pipe: &Arc<dyn BytePipe>, status: Status, input: &[u8]) {
     let mut output = Vec::new();
-    append_refusal(status, &mut output);
+    append_refusal(status, input, &mut output);
     // A remote that is gone needs no answer.
     if write_all(&**pipe, &output).await.is_ok() {
         farewell(&Carrier::Pipe(Arc::clone(pipe))).await;
@@ -94,9 +92,9 @@ pub(super) async fn dial(
             Err(error) => return Err(ConnectError::UpgradeRefused(error)),
         }
     };
-    input.drain(..length);
+    let early = input.split_off(length);
     let session = Session::dialer(MaskKeys::random());
-    Ok(FramePipe::new(pipe, session, input))
+    Ok(FramePipe::new(pipe, session, early))
 }
 
 /// Appends what the remote sends next to `input`.
