@@ -6,9 +6,15 @@
 //! The file of a listener has the mode that the umask of the process leaves, as with Node.js: to
 //! connect, a process needs permission to write to it, which is the owner alone with the usual umask
 //! of 022. Directories restrict access further.
+//!
+//! A socket listens before its path exists: it is bound to a name beside the path, which is then
+//! linked to it. So a path names a socket that nobody listens on only if its process has ended, and
+//! of several processes that start at once one has the path. Tools that list sockets show the name
+//! that it was bound to.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -88,18 +94,24 @@ impl Listener {
     /// # Errors
     /// `AddrInUse` if somebody does, or if it is not a socket; errors of the system.
     pub(super) fn bind(path: &Path) -> io::Result<Self> {
-        let socket = match bound(path) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                remove_stale(path, error)?;
-                bound(path)?
+        let aside = beside(path);
+        if aside.as_os_str().len() <= PATH_BYTES_MAX {
+            let (socket, file) = listening(&aside)?;
+            let placed = replacing_stale(path, || fs::hard_link(&aside, path));
+            drop(fs::remove_file(&aside));
+            match placed {
+                Ok(()) => return Self::new(socket, path, file),
+                Err(error) if is_taken(&error) => return Err(error),
+                // A file system without links.
+                Err(_) => {}
             }
-            bound => bound?,
-        };
-        let file = FileId::of(&fs::symlink_metadata(path)?);
-        let listening = socket
-            .listen(BACKLOG)
-            .and_then(|()| UnixListener::from_std(socket.into()));
-        match listening {
+        }
+        let (socket, file) = replacing_stale(path, || listening(path))?;
+        Self::new(socket, path, file)
+    }
+
+    fn new(socket: Socket, path: &Path, file: FileId) -> io::Result<Self> {
+        match UnixListener::from_std(socket.into()) {
             Ok(socket) => Ok(Self {
                 socket,
                 path: path.to_owned(),
@@ -138,28 +150,78 @@ impl Drop for Listener {
     }
 }
 
-fn bound(path: &Path) -> io::Result<Socket> {
+/// Returns a socket that listens at `path`, and its file.
+fn listening(path: &Path) -> io::Result<(Socket, FileId)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    Ok(socket)
+    let file = FileId::of(&fs::symlink_metadata(path)?);
+    if let Err(error) = socket.listen(BACKLOG) {
+        remove_if(path, file);
+        return Err(error);
+    }
+    Ok((socket, file))
 }
 
-/// Removes the file of a socket that nobody listens on. Returns `error` if somebody does; a file of
-/// another kind stays, so that the next attempt to bind fails.
-fn remove_stale(path: &Path, error: io::Error) -> io::Result<()> {
-    let found = fs::symlink_metadata(path)?;
+/// Returns a name in the folder of `path` that nobody else uses.
+fn beside(path: &Path) -> PathBuf {
+    let random = RandomState::new().build_hasher().finish() as u32;
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{random:08x}"));
+    name.into()
+}
+
+/// Attempts to take a path: another is needed if a listener leaves, or another process removes a
+/// file, at the same time.
+const ATTEMPTS_MAX: usize = 8;
+
+/// Calls `take`, which creates the file at `path`, until it succeeds; removes a file that a process
+/// left behind.
+///
+/// # Errors
+/// `AddrInUse` if the path is taken; other errors of `take`.
+fn replacing_stale<T>(path: &Path, take: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..ATTEMPTS_MAX {
+        match take() {
+            Err(error) if is_taken(&error) && is_free(path) => {}
+            Err(error) if is_taken(&error) => break,
+            taken => return taken,
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+/// Returns whether another file is in the place of one to be created.
+fn is_taken(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, AlreadyExists};
+    matches!(error.kind(), AddrInUse | AlreadyExists)
+}
+
+/// Removes the file of a socket that nobody listens on. Returns whether the path is free then: the
+/// file of a listener stays, and one of another kind.
+fn is_free(path: &Path) -> bool {
+    let Ok(found) = fs::symlink_metadata(path) else {
+        // Its listener has just left.
+        return true;
+    };
+    if !found.file_type().is_socket() {
+        return false;
+    }
+    match connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            remove_if(path, FileId::of(&found));
+            true
+        }
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        Ok(()) => false,
+    }
+}
+
+fn connect(path: &Path) -> io::Result<()> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A listener whose backlog is full would block us.
     socket.set_nonblocking(true)?;
-    let is_refused = socket
-        .connect(&SockAddr::unix(path)?)
-        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-    if !is_refused {
-        return Err(error);
-    }
-    remove_if(path, FileId::of(&found));
-    Ok(())
+    socket.connect(&SockAddr::unix(path)?)
 }
 
 /// Identifies a file, whatever its path names now. The number of a removed one may be used again, so
@@ -184,10 +246,17 @@ impl FileId {
 /// Removes the file at `path` if it is still that one, and a socket.
 fn remove_if(path: &Path, file: FileId) {
     let is_same = |found: Metadata| FileId::of(&found) == file && found.file_type().is_socket();
-    if fs::symlink_metadata(path).is_ok_and(is_same) {
-        // Whoever binds it next reports what is wrong.
-        drop(fs::remove_file(path));
+    let is_at = |path: &Path| fs::symlink_metadata(path).is_ok_and(is_same);
+    let aside = beside(path);
+    // Whoever binds it next reports what is wrong.
+    if !is_at(path) || fs::rename(path, &aside).is_err() {
+        return;
     }
+    if !is_at(&aside) {
+        // Another has taken the place in between, and gets it back.
+        drop(fs::hard_link(&aside, path));
+    }
+    drop(fs::remove_file(&aside));
 }
 
 /// An accepted connection, not yet registered with the event queue of a thread.
@@ -335,6 +404,77 @@ mod tests {
         let listener = bind(&scratch.0).unwrap();
         assert!(net::UnixStream::connect(&scratch.0).is_ok());
         drop(listener);
+    }
+
+    #[test]
+    fn of_those_that_start_at_once_one_listens_and_is_reached() {
+        const STARTING: usize = 4;
+        let scratch = Scratch::new("race");
+        let start = std::sync::Barrier::new(STARTING);
+        for round in 0..200 {
+            if round % 2 == 0 {
+                // Half of the time the path is one that a process left behind.
+                drop(net::UnixListener::bind(&scratch.0).unwrap());
+            }
+            let listeners: Vec<Listener> = std::thread::scope(|scope| {
+                let starting: Vec<_> = (0..STARTING)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            start.wait();
+                            bind(&scratch.0)
+                        })
+                    })
+                    .collect();
+                let bound = starting.into_iter().map(|thread| thread.join().unwrap());
+                let outcomes: Vec<_> = bound.collect();
+                let refused = outcomes.iter().filter_map(|bound| bound.as_ref().err());
+                for error in refused {
+                    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+                }
+                outcomes.into_iter().filter_map(Result::ok).collect()
+            });
+            assert_eq!(listeners.len(), 1, "{round}");
+            assert!(net::UnixStream::connect(&scratch.0).is_ok(), "{round}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_bound_while_its_listener_leaves() {
+        let scratch = Scratch::new("leaving");
+        for _ in 0..200 {
+            let leaving = bind(&scratch.0).unwrap();
+            std::thread::scope(|scope| {
+                let next = scope.spawn(|| {
+                    loop {
+                        match bind(&scratch.0) {
+                            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                            bound => break bound,
+                        }
+                    }
+                });
+                drop(leaving);
+                assert!(next.join().unwrap().is_ok());
+            });
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_beside_a_path_and_the_longest_path_is_bound() {
+        let folder = Scratch::new("folder");
+        fs::create_dir(&folder.0).unwrap();
+        let start = folder.0.as_os_str().len() + 1;
+        for name in ["a".to_owned(), "b".repeat(PATH_BYTES_MAX - start)] {
+            let path = folder.0.join(&name);
+            let listener = bind(&path).unwrap();
+            let names: Vec<_> = fs::read_dir(&folder.0)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
+            assert_eq!(names, [OsString::from(&name)]);
+            drop(listener);
+            assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+        }
+        fs::remove_dir(&folder.0).unwrap();
     }
 
     #[test]
