@@ -187,7 +187,9 @@ impl From<&ConnectError> for ErrorCode {
             ConnectError::Negotiation(_) | ConnectError::Foreign(_) => Self::ERR_MULTISELECT,
             ConnectError::Handshake(error) => (&**error).into(),
             ConnectError::Record | ConnectError::OtherNetwork => Self::ERR_DECRYPTION_FAILED,
-            ConnectError::TransportTls(_) => Self::ERR_ENCRYPTION_FAILED,
+            ConnectError::TransportTls(_)
+            | ConnectError::AuthorityCertificate
+            | ConnectError::NoRoots(_) => Self::ERR_ENCRYPTION_FAILED,
             ConnectError::UpgradeRefused(_)
             | ConnectError::Upgrade(_)
             | ConnectError::NotWebSocket(_) => Self::ERR_UNSUPPORTED_PROTOCOL,

@@ -4,6 +4,7 @@ use ferroswarm_quic::CloseReason;
 use ferroswarm_secure::UpgradeError;
 use ferroswarm_store::StoreError;
 use multiaddr::Multiaddr;
+use rustls::CertificateError;
 use thiserror::Error;
 
 use crate::attempts::Attempt;
@@ -125,7 +126,18 @@ pub enum ConnectError {
     /// The TLS of the transport failed, which precedes the security of libp2p.
     #[error("tls of the transport failed")]
     TransportTls(#[source] rustls::Error),
-    /// The server did not upgrade the connection to WebSocket.
+    /// The certificate of the listener may only sign others.
+    #[error(
+        "the listener presents the certificate of an authority (CA:TRUE): it needs one that is not, \
+         which the authority may sign"
+    )]
+    AuthorityCertificate,
+    /// The system has no certificates of authorities, for this reason if it is known.
+    #[error(
+        "no certificates of authorities are found on this system; webSocket.roots names others"
+    )]
+    NoRoots(#[source] Option<Arc<rustls_native_certs::Error>>),
+    /// The listener did not upgrade the connection to WebSocket.
     #[error("no WebSocket: {0}")]
     UpgradeRefused(ferroswarm_websocket::ResponseError),
     /// The remote's request was not a valid upgrade to WebSocket.
@@ -153,7 +165,14 @@ impl From<std::io::Error> for ConnectError {
 
 impl From<rustls::Error> for ConnectError {
     fn from(error: rustls::Error) -> Self {
-        Self::TransportTls(error)
+        match &error {
+            rustls::Error::InvalidCertificate(CertificateError::Other(other))
+                if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) =>
+            {
+                Self::AuthorityCertificate
+            }
+            _ => Self::TransportTls(error),
+        }
     }
 }
 

@@ -13,9 +13,11 @@ use rustls::sign::CertifiedKey;
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
 };
+use rustls_native_certs::{CertificateResult, load_native_certs};
 use thiserror::Error as ThisError;
 use tokio::sync::OnceCell;
 
+use crate::command::ConnectError;
 use crate::sync::{Arc, Mutex};
 
 /// The protocol that both ends speak over TLS: HTTP/2 has no upgrades of this kind.
@@ -187,28 +189,32 @@ impl DialerConfig {
     /// Returns the configuration.
     ///
     /// # Errors
-    /// Errors of rustls; the system has no roots.
-    pub(super) async fn load(&self) -> Result<Arc<ClientConfig>, Error> {
+    /// Errors of rustls; [`ConnectError::NoRoots`], after which the next call reads them again.
+    pub(super) async fn load(&self) -> Result<Arc<ClientConfig>, ConnectError> {
         let load = || async {
-            match &self.trust {
+            Ok::<_, ConnectError>(match &self.trust {
                 Trust::System => {
+                    let found = tokio::task::spawn_blocking(load_native_certs).await;
                     // A thread that ends in a panic has read none.
-                    let roots = tokio::task::spawn_blocking(system_roots).await;
-                    trusting(roots.unwrap_or_else(|_| RootCertStore::empty()))
+                    trusting(store_of(found.unwrap_or_default())?)?
                 }
-                Trust::Roots(roots) => trusting((*roots.0).clone()),
-                Trust::Anyone => trusting_anyone(),
-            }
+                Trust::Roots(roots) => trusting((*roots.0).clone())?,
+                Trust::Anyone => trusting_anyone()?,
+            })
         };
         self.config.get_or_try_init(load).await.map(Arc::clone)
     }
 }
 
-/// Reads the roots of the system, as far as they are valid: one broken file must not distrust all.
-fn system_roots() -> RootCertStore {
+/// Returns the roots of the system, as far as they are valid: one broken file must not distrust all.
+fn store_of(found: CertificateResult) -> Result<RootCertStore, ConnectError> {
     let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    store
+    store.add_parsable_certificates(found.certs);
+    if store.is_empty() {
+        let error = found.errors.into_iter().next();
+        return Err(ConnectError::NoRoots(error.map(Arc::new)));
+    }
+    Ok(store)
 }
 
 fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, Error> {

@@ -149,8 +149,12 @@ impl Arrival {
     }
 }
 
-/// Returns the error of TLS in an error of its pipe, if there is one.
+/// Returns the error of TLS in an error of its pipe, if there is one. An end within the handshake is
+/// that of the remote.
 fn explained(error: io::Error) -> ConnectError {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return ConnectError::Ended;
+    }
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
     match tls {
         Some(tls) => rustls::Error::clone(tls).into(),

@@ -1,15 +1,26 @@
 //! Certificates for tests.
 
 use data_encoding::BASE64;
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use super::CertificatePem;
 
 /// Creates a certificate for `names`, signed by itself.
 pub(crate) fn certificate(names: &[&str]) -> CertificatePem {
+    self_signed(names, IsCa::NoCa)
+}
+
+/// Creates that of an authority, which has names nevertheless.
+pub(crate) fn authority(names: &[&str]) -> CertificatePem {
+    self_signed(names, IsCa::Ca(BasicConstraints::Unconstrained))
+}
+
+fn self_signed(names: &[&str], is_ca: IsCa) -> CertificatePem {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(names).unwrap().self_signed(&key);
+    let mut params = CertificateParams::new(names).unwrap();
+    params.is_ca = is_ca;
+    let certificate = params.self_signed(&key);
     CertificatePem {
         chain: pem("CERTIFICATE", certificate.unwrap().der()),
         key: pem("PRIVATE KEY", &key.serialize_der()),

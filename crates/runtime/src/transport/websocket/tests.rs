@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
-use super::testing::certificate;
+use super::testing::{authority, certificate};
 use super::*;
 use crate::transport::Carrier;
 
@@ -203,6 +203,34 @@ fn without_a_certificate_no_handshake_succeeds() {
         let [dialled, accepted] = connect(&listener, &address, &settings).await;
         assert!(matches!(dialled, Err(ConnectError::TransportTls(_))));
         assert!(matches!(accepted, Err(ConnectError::TransportTls(_))));
+    });
+}
+
+#[test]
+fn the_certificate_of_an_authority_is_named_as_that() {
+    let pems = [authority(&["127.0.0.1"])];
+    let trust = Trust::Roots(Roots::from_pem(&pems[0].chain).unwrap());
+    let settings = settings(&pems, trust);
+    run(async {
+        let (listener, address) = listen("/wss", "/wss");
+        let [dialled, _] = connect(&listener, &address, &settings).await;
+        assert!(matches!(dialled, Err(ConnectError::AuthorityCertificate)));
+    });
+}
+
+#[test]
+fn a_remote_that_leaves_during_the_handshake_of_tls_has_left() {
+    let settings = settings(&[certificate(&["127.0.0.1"])], Trust::Anyone);
+    run(async {
+        for sent in [&b""[..], &[22, 3, 1, 2, 0]] {
+            let (listener, address) = listen("/wss", "/wss");
+            let mut socket = TcpStream::connect(address.socket()).await.unwrap();
+            socket.write_all(sent).await.unwrap();
+            drop(socket);
+            let accepted = listener.accept().await.unwrap().open(&settings).await;
+            let error = accepted.err().unwrap();
+            assert!(error.is_departure(), "{error}");
+        }
     });
 }
 

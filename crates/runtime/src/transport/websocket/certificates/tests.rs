@@ -59,3 +59,30 @@ fn what_is_refused_leaves_the_former_certificates() {
     assert!(Roots::from_pem(b"no roots").is_err());
     assert!(Roots::from_pem(&other.chain).is_ok());
 }
+
+#[test]
+fn a_system_without_roots_is_an_error_that_has_its_reason() {
+    let missing = || {
+        let mut found = CertificateResult::default();
+        found.errors.push(rustls_native_certs::Error {
+            context: "failed to read PEM from file",
+            kind: rustls_native_certs::ErrorKind::Io {
+                inner: std::io::ErrorKind::NotFound.into(),
+                path: "/etc/none.pem".into(),
+            },
+        });
+        found
+    };
+    let text = |found| {
+        let error = store_of(found).unwrap_err();
+        crate::diagnostics::causes(&error)
+    };
+    let expected = "no certificates of authorities are found on this system";
+    assert!(text(CertificateResult::default()).starts_with(expected));
+    assert!(text(missing()).contains("/etc/none.pem"));
+    // What is valid is enough.
+    let pem = certificate(&["a.example"]);
+    let mut found = missing();
+    found.certs = certificates(&pem.chain).unwrap();
+    assert_eq!(store_of(found).unwrap().len(), 1);
+}
