@@ -1,8 +1,8 @@
 //! Private networks of libp2p by a pre-shared key: bytes in, bytes out, ciphered in place.
 //!
-//! Every connection of a private network is XORed with XSalsa20 below everything else, including
-//! the negotiation of its security protocol (specs, `pnet/Private-Networks-PSK-V1.md`). Each side
-//! sends a random nonce and, after it, its bytes, ciphered with the key and that nonce:
+//! Every byte of a connection of a private network is XORed with XSalsa20, including the negotiation
+//! of its security protocol (specs, `pnet/Private-Networks-PSK-V1.md`); what the transport adds to
+//! carry them is not, such as the HTTP upgrade and the headers of frames of WebSocket. Each side sends a random nonce and, after it, its bytes, ciphered with the key and that nonce:
 //!
 //! ```text
 //! nonce, 24 bytes │ bytes ⊕ XSalsa20(key, nonce)

@@ -1,4 +1,5 @@
-//! Connections of a private network: ciphered with its key, below everything else.
+//! Connections of a private network: ciphered with its key, below everything but the transport: over
+//! WebSocket the HTTP upgrade and the headers of frames are not ciphered.
 
 use std::cell::RefCell;
 use std::io;
@@ -27,7 +28,9 @@ thread_local! {
 /// it, and the caller offers the same bytes again.
 struct ProtectedPipe {
     pipe: Arc<dyn BytePipe>,
+    /// Locked to decipher what was read, under no lock of `pipe`.
     inbound: Mutex<Decryptor>,
+    /// Locked for each write, before any lock of `pipe`.
     outbound: Mutex<Outbound>,
 }
 

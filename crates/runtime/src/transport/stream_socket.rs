@@ -20,7 +20,10 @@ use crate::sync::Mutex;
 pub(super) const BACKLOG: i32 = 1_024;
 
 /// A connected socket, in the event queue of an I/O thread or lent to another queue.
-pub(super) struct SocketPipe<S: StreamSocket>(Mutex<Owner<S>>);
+pub(super) struct SocketPipe<S: StreamSocket>(
+    /// Locked for each call: a leaf.
+    Mutex<Owner<S>>,
+);
 
 enum Owner<S: StreamSocket> {
     Thread(S),

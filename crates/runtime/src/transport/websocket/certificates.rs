@@ -57,7 +57,10 @@ pub enum CertificatesError {
 /// The certificates that listeners present. They can be replaced at any time: handshakes from then on
 /// present the new ones, and connections stay as they are.
 #[derive(Default)]
-pub struct Certificates(Mutex<Arc<[Arc<CertifiedKey>]>>);
+pub struct Certificates(
+    /// Held to copy or to replace the pointer: a leaf.
+    Mutex<Arc<[Arc<CertifiedKey>]>>,
+);
 
 impl Certificates {
     /// Replaces the certificates. The first is presented to dialers whose name none is for, or who
