@@ -67,6 +67,33 @@ pub(crate) trait BytePipe: Send + Sync {
     }
 }
 
+/// Sends what a pipe over `inner` holds back, by `flush`, until the socket takes no more; wakes `cx`
+/// when it does again. A failure is for the writer.
+pub(crate) fn poll_flush(
+    inner: &dyn BytePipe,
+    cx: &mut Context<'_>,
+    mut flush: impl FnMut() -> io::Result<()>,
+) {
+    while let Err(error) = flush() {
+        if error.kind() != io::ErrorKind::WouldBlock
+            || !matches!(inner.poll_writable(cx), Poll::Ready(Ok(())))
+        {
+            return;
+        }
+    }
+}
+
+/// Returns the outcome of a flush whose rest may be sent later.
+///
+/// # Errors
+/// Errors other than a full socket.
+pub(crate) fn unless_full(flushed: io::Result<()>) -> io::Result<()> {
+    match flushed {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        flushed => flushed,
+    }
+}
+
 /// Writes all of `bytes`.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ use tls::TlsPipe;
 mod address;
 mod certificates;
 mod pipe;
+mod tail;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tls;

@@ -15,8 +15,10 @@ use std::task::{Context, Poll};
 use ferroswarm_websocket::{FrameError, Received, SendError, Session};
 
 use crate::event_queue::EventQueue;
-use crate::pipe::BytePipe;
+use crate::pipe::{BytePipe, poll_flush, unless_full};
 use crate::sync::{Arc, Mutex};
+
+use super::tail::Tail;
 
 /// Maximum payload of a frame of ours. The header is lost in it, and a remote that gathers frames
 /// before it reads them gathers no more.
@@ -34,6 +36,7 @@ thread_local! {
 /// A stream of bytes in WebSocket frames.
 pub(super) struct FramePipe {
     inner: Arc<dyn BytePipe>,
+    /// Locked for each call, before any lock of `inner`.
     state: Mutex<State>,
 }
 
@@ -52,6 +55,8 @@ struct Output {
     /// Bytes of the stream in them that the writer still believes to have: it learns of bytes as the
     /// socket takes them, so that it waits for the socket as it would without frames.
     untold: usize,
+    /// The last frame of the stream, with the control frames behind it.
+    tail: Tail,
 }
 
 impl FramePipe {
@@ -125,6 +130,7 @@ impl State {
         FRAMES.with_borrow_mut(|frames| {
             frames.clear();
             self.session.poll_output(frames).map_err(io::Error::other)?;
+            self.output.tail.extend(frames.len());
             self.output.send(inner, frames)
         })
     }
@@ -140,6 +146,8 @@ impl State {
                     error => io::Error::other(error),
                 })?;
             self.output.untold = bytes.len();
+            self.output.tail = Tail::of(bytes.len());
+            self.output.tail.extend(frames.len());
             self.output.send(inner, frames)
         })
     }
@@ -244,9 +252,10 @@ impl BytePipe for FramePipe {
     }
 
     fn unaccepted(&self) -> Option<usize> {
-        let below = self.inner.unaccepted()?;
         let output = &self.state.lock().output;
-        Some(below + output.unsent().saturating_sub(output.untold))
+        let wire = self.inner.unaccepted()? + output.unsent();
+        let bytes = output.tail.stream_bytes(wire);
+        Some(bytes.saturating_sub(output.untold))
     }
 
     fn is_relayed(&self) -> bool {
@@ -259,13 +268,7 @@ impl BytePipe for FramePipe {
             return Poll::Ready(Ok(()));
         }
         // Answers of ours that the socket has refused: whoever waits for input waits for them too.
-        while let Err(error) = state.flush(&*self.inner) {
-            if error.kind() != io::ErrorKind::WouldBlock
-                || !matches!(self.inner.poll_writable(cx), Poll::Ready(Ok(())))
-            {
-                break;
-            }
-        }
+        poll_flush(&*self.inner, cx, || state.flush(&*self.inner));
         self.inner.poll_readable(cx)
     }
 
@@ -278,10 +281,7 @@ impl BytePipe for FramePipe {
         state.session.close();
         // The writer writes no more.
         state.output.untold = 0;
-        match state.flush(&*self.inner) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
-        }
+        unless_full(state.flush(&*self.inner))
     }
 
     fn close(&self) {

@@ -10,8 +10,10 @@ use std::task::{Context, Poll};
 use rustls::{ClientConnection, Connection, ServerConnection};
 
 use crate::event_queue::EventQueue;
-use crate::pipe::BytePipe;
+use crate::pipe::{BytePipe, poll_flush, unless_full};
 use crate::sync::{Arc, Mutex};
+
+use super::tail::Tail;
 
 /// Reads of the socket in one call that may yield no plaintext: a record takes five, of 4 KiB each.
 const READS_MAX: usize = 16;
@@ -19,6 +21,7 @@ const READS_MAX: usize = 16;
 /// A TLS connection over another pipe.
 pub(super) struct TlsPipe {
     inner: Arc<dyn BytePipe>,
+    /// Locked for each call, before any lock of `inner`.
     state: Mutex<State>,
 }
 
@@ -27,6 +30,8 @@ struct State {
     /// Plaintext in records that the socket has not taken, of which the writer has not been told:
     /// it waits for the socket as it would without TLS.
     untold: usize,
+    /// The records of the last write, as far as the socket has taken them.
+    tail: Tail,
 }
 
 impl TlsPipe {
@@ -55,7 +60,11 @@ impl TlsPipe {
     async fn shake(inner: Arc<dyn BytePipe>, tls: Connection) -> io::Result<Self> {
         let pipe = Self {
             inner,
-            state: Mutex::new(State { tls, untold: 0 }),
+            state: Mutex::new(State {
+                tls,
+                untold: 0,
+                tail: Tail::default(),
+            }),
         };
         poll_fn(|cx| pipe.poll_handshake(cx)).await?;
         Ok(pipe)
@@ -110,7 +119,7 @@ impl State {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut Socket(inner)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => drop(outcome?),
+                outcome => self.tail.extend(outcome?),
             }
         }
         Ok(())
@@ -171,13 +180,20 @@ impl BytePipe for TlsPipe {
         state.flush(&*self.inner)?;
         if state.untold == 0 {
             state.untold = state.tls.writer().write(bytes)?;
+            state.tail = Tail::of(state.untold);
             state.flush(&*self.inner)?;
         }
         Ok(std::mem::take(&mut state.untold))
     }
 
     fn unaccepted(&self) -> Option<usize> {
-        self.inner.unaccepted()
+        let state = self.state.lock();
+        let wire = self.inner.unaccepted()?;
+        Some(match state.untold {
+            0 => state.tail.stream_bytes(wire),
+            // The writer knows of nothing in the last records.
+            _ => wire.saturating_sub(state.tail.wire()),
+        })
     }
 
     fn is_relayed(&self) -> bool {
@@ -190,13 +206,7 @@ impl BytePipe for TlsPipe {
         if state.tls.reader().fill_buf().is_ok() {
             return Poll::Ready(Ok(()));
         }
-        while let Err(error) = state.flush(&*self.inner) {
-            if error.kind() != io::ErrorKind::WouldBlock
-                || !matches!(self.inner.poll_writable(cx), Poll::Ready(Ok(())))
-            {
-                break;
-            }
-        }
+        poll_flush(&*self.inner, cx, || state.flush(&*self.inner));
         self.inner.poll_readable(cx)
     }
 
@@ -207,10 +217,7 @@ impl BytePipe for TlsPipe {
     fn shutdown(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         state.tls.send_close_notify();
-        match state.flush(&*self.inner) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
-        }
+        unless_full(state.flush(&*self.inner))
     }
 
     fn close(&self) {

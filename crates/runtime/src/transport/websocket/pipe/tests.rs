@@ -94,7 +94,7 @@ fn the_writer_is_told_of_bytes_as_the_socket_takes_them() {
         kind(ours.try_write(&[7; 12])),
         Some(io::ErrorKind::WouldBlock)
     );
-    assert_eq!(ours.unaccepted(), Some(10));
+    assert_eq!(ours.unaccepted(), Some(8));
     assert_eq!(read(&socket).unwrap(), [&[0x82, 20][..], &[7; 8]].concat());
     assert_eq!(ours.try_write(&[7; 12]).unwrap(), 10);
     assert_eq!(read(&socket).unwrap(), [7; 10]);
@@ -102,6 +102,24 @@ fn the_writer_is_told_of_bytes_as_the_socket_takes_them() {
     assert_eq!(ours.try_write(&[7; 3]).unwrap(), 2);
     assert_eq!(ours.try_write(&[7; 1]).unwrap(), 1);
     assert_eq!(read(&socket).unwrap(), [7, 7, 0x82, 1, 7]);
+}
+
+#[test]
+fn the_last_frame_counts_without_its_header_and_the_control_frames_behind_it() {
+    let (ours, socket) = accepted(1 << 10, &[]);
+    ours.try_write(&[7; 500]).unwrap();
+    assert_eq!(ours.unaccepted(), Some(500));
+    ours.try_write(&[7; 28]).unwrap();
+    // The header of the first frame is counted: 4 bytes.
+    assert_eq!(ours.unaccepted(), Some(532));
+    let mut data = [0; 504];
+    assert_eq!(socket.try_read(&mut data).unwrap(), 504);
+    assert_eq!(ours.unaccepted(), Some(28));
+    socket.try_write(&frame(0x89, b"ping")).unwrap();
+    assert_eq!(kind(read(&ours)), Some(io::ErrorKind::WouldBlock));
+    assert_eq!(ours.unaccepted(), Some(28));
+    assert_eq!(read(&socket).unwrap().len(), 30 + 6);
+    assert_eq!(ours.unaccepted(), Some(0));
 }
 
 #[test]

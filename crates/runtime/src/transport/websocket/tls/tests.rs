@@ -90,3 +90,36 @@ fn an_altered_record_is_an_error() {
     let error = reader.try_read(&mut piece).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
 }
+
+#[test]
+fn the_last_record_counts_without_what_seals_it() {
+    let [writer, reader] = connected(1 << 16);
+    let (mut piece, seal) = ([0; 1_000], 5 + 1 + 16);
+    writer.try_write(&[7; 500]).unwrap();
+    assert_eq!(writer.unaccepted(), Some(500));
+    writer.try_write(&[7; 28]).unwrap();
+    assert_eq!(writer.unaccepted(), Some(500 + seal + 28));
+    assert_eq!(
+        reader.inner.try_read(&mut piece[..500 + seal]).unwrap(),
+        500 + seal
+    );
+    assert_eq!(writer.unaccepted(), Some(28));
+    assert_eq!(reader.inner.try_read(&mut piece).unwrap(), 28 + seal);
+    assert_eq!(writer.unaccepted(), Some(0));
+}
+
+#[test]
+fn the_writer_is_told_of_a_record_once_the_socket_has_taken_it() {
+    let [writer, reader] = connected(100);
+    assert_eq!(
+        writer.try_write(&[7; 500]).unwrap_err().kind(),
+        io::ErrorKind::WouldBlock
+    );
+    assert_eq!(writer.unaccepted(), Some(0));
+    assert_eq!(reader.inner.try_read(&mut [0; 100]).unwrap(), 100);
+    assert_eq!(
+        writer.try_write(&[7; 500]).unwrap_err().kind(),
+        io::ErrorKind::WouldBlock
+    );
+    assert_eq!(writer.unaccepted(), Some(0));
+}
