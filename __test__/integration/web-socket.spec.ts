@@ -204,7 +204,9 @@ test('a server that is no WebSocket server is named as that', async (t) => {
   const { port } = server.address() as AddressInfo
   const dialer = await createNode(t)
   const dial = dialer.dialAddr(`/ip4/127.0.0.1/tcp/${port}/ws`)
-  t.regex(await refusalOf(t, dial), /503/)
+  const { attempts } = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+  t.like(attempts[0], { stage: 'security', cause: { code: 'ERR_UPGRADE' } })
+  t.regex(attempts[0]?.cause.message ?? '', /503/)
 })
 
 test('the WebSocket of the platform reaches the negotiation', async (t) => {
@@ -396,9 +398,14 @@ test('a server that never answers the upgrade is given up after the timeout of u
     connections: { outboundUpgradeTimeout: 200 },
     retry: { maxRetries: 0 }
   })
-  const dial = dialer.dialAddr(`/ip4/127.0.0.1/tcp/${port}/ws`, undefined, { timeout: 3_000 })
-  const err = await t.throwsAsync(dial)
-  t.true(err instanceof DialAllFailedError || err instanceof TimeoutError, err.name)
+  for (const suffix of ['ws', 'tls/ws']) {
+    const dial = dialer.dialAddr(`/ip4/127.0.0.1/tcp/${port}/${suffix}`)
+    const { attempts } = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+    t.is(attempts[0]?.stage, 'security')
+    t.regex(attempts[0]?.hint ?? '', /the remote stays silent/)
+    t.true(attempts[0]?.cause instanceof TimeoutError)
+    t.true((attempts[0]?.elapsed ?? 0) < 3_000)
+  }
 })
 
 test('a client that never asks for the upgrade is disconnected at the deadline of upgrades', async (t) => {

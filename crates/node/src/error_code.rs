@@ -190,9 +190,10 @@ impl From<&ConnectError> for ErrorCode {
             ConnectError::TransportTls(_)
             | ConnectError::AuthorityCertificate
             | ConnectError::NoRoots(_) => Self::ERR_ENCRYPTION_FAILED,
-            ConnectError::UpgradeRefused(_)
-            | ConnectError::Upgrade(_)
-            | ConnectError::NotWebSocket(_) => Self::ERR_UNSUPPORTED_PROTOCOL,
+            ConnectError::UpgradeRefused(_) => Self::ERR_UPGRADE,
+            ConnectError::Upgrade(_) | ConnectError::NotWebSocket(_) => {
+                Self::ERR_UNSUPPORTED_PROTOCOL
+            }
             _ => Self::ERR_INTERNAL,
         }
     }

@@ -182,11 +182,11 @@ async fn connect(
         identity,
         peer: attempt.peer,
         stage: &progress.stage,
+        connected: &progress.connected,
+        upgrade_timeout: shared.limits.outbound_upgrade_timeout,
     };
     let raw = endpoint.dial(&shared.transports, &dialling).await?;
     let connect_time = started.elapsed();
-    // Nobody else sets it.
-    let _ = progress.connected.set(tokio::time::Instant::now());
     let hooks = Asker {
         questions: shared.gate.questions(),
         hub: &shared.hub,
@@ -211,10 +211,7 @@ async fn connect(
         stage: &progress.stage,
     };
     let upgrading = upgrade(&raw.carrier, &shared.upgrade, &purpose);
-    let outcome = tokio::time::timeout(shared.limits.outbound_upgrade_timeout, upgrading)
-        .await
-        .unwrap_or(Err(ConnectError::Timeout));
-    let upgraded = match outcome {
+    let upgraded = match dialling.upgrading(upgrading).await {
         Ok(upgraded) => upgraded,
         Err(error) => {
             if matches!(error, ConnectError::Gated(_)) {

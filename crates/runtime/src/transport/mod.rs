@@ -9,8 +9,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 #[cfg(unix)]
 use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use multiaddr::{Multiaddr, Protocol};
+use tokio::time::{Instant, timeout_at};
 
 use ferroswarm_secure::{Identity, PeerId};
 
@@ -46,6 +49,30 @@ pub(crate) struct Dialling<'a> {
     pub(crate) peer: Option<PeerId>,
     /// Current stage, for a caller that may abandon the dial at any time.
     pub(crate) stage: &'a Mutex<Stage>,
+    /// When the socket was connected, and so the upgrade has begun.
+    pub(crate) connected: &'a OnceLock<Instant>,
+    /// Maximum time from the connected socket to the end of the upgrade.
+    pub(crate) upgrade_timeout: Duration,
+}
+
+impl Dialling<'_> {
+    /// Bounds a part of the upgrade, which begins with the first one.
+    ///
+    /// # Errors
+    /// Those of `part`, or [`ConnectError::Timeout`].
+    pub(crate) async fn upgrading<T>(
+        &self,
+        part: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let connected = self.connected.get_or_init(Instant::now);
+        match connected.checked_add(self.upgrade_timeout) {
+            Some(deadline) => timeout_at(deadline, part)
+                .await
+                .unwrap_or(Err(ConnectError::Timeout)),
+            // For ever.
+            None => part.await,
+        }
+    }
 }
 
 /// A parsed address: an endpoint of one transport.
@@ -124,7 +151,9 @@ impl Endpoint {
         match self {
             Self::Tcp(address) => Ok(tcp::dial(address).await?.into()),
             Self::Quic(address) => transports.quic.dial(address, dialling).await,
-            Self::WebSocket(address) => websocket::dial(&address, &transports.web_sockets).await,
+            Self::WebSocket(address) => {
+                websocket::dial(&address, &transports.web_sockets, dialling).await
+            }
             #[cfg(unix)]
             Self::Unix(path) => Ok(unix::dial(&path).await?),
             Self::Memory(number) => Ok(memory::dial(number).await?),

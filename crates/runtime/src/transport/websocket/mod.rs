@@ -7,16 +7,17 @@ use std::sync::OnceLock;
 use multiaddr::Multiaddr;
 use rustls::{ClientConnection, ServerConfig, ServerConnection};
 
-use crate::command::ConnectError;
+use crate::command::{ConnectError, Stage};
 use crate::pipe::BytePipe;
 use crate::sync::Arc;
 
-use super::{RawConnection, tcp};
+use super::{Dialling, RawConnection, tcp};
 
 pub(crate) use address::Address;
 pub use certificates::{CertificatePem, Certificates, CertificatesError, Roots, Trust};
 
 use certificates::{DialerConfig, listener_config};
+use pipe::FramePipe;
 use tls::TlsPipe;
 
 mod address;
@@ -68,14 +69,28 @@ impl WebSockets {
     }
 }
 
-/// Dials `address`, up to the end of the upgrade.
+/// Dials `address`, up to the end of the upgrade, whose time is that of the whole upgrade.
 pub(super) async fn dial(
     address: &Address,
     settings: &WebSockets,
+    dialling: &Dialling<'_>,
 ) -> Result<RawConnection, ConnectError> {
     let tcp = tcp::dial(address.socket()).await?;
+    *dialling.stage.lock() = Stage::Security;
     let pipe = Arc::new(tcp.pipe);
-    let pipe: Arc<dyn BytePipe> = match &address.tls {
+    let upgrading = upgrade_dialled(pipe, address, settings);
+    let pipe = dialling.upgrading(upgrading).await?;
+    let local = address.with_suffix(&tcp.local);
+    let remote = address.with_suffix(&tcp.remote);
+    Ok(RawConnection::over(pipe, local, remote))
+}
+
+async fn upgrade_dialled(
+    pipe: Arc<dyn BytePipe>,
+    address: &Address,
+    settings: &WebSockets,
+) -> Result<FramePipe, ConnectError> {
+    let pipe = match &address.tls {
         None => pipe,
         Some(name) => {
             let config = settings.dialer.load().await?;
@@ -83,10 +98,7 @@ pub(super) async fn dial(
             Arc::new(TlsPipe::dial(pipe, connection).await.map_err(explained)?)
         }
     };
-    let pipe = upgrade::dial(pipe, address).await?;
-    let local = address.with_suffix(&tcp.local);
-    let remote = address.with_suffix(&tcp.remote);
-    Ok(RawConnection::over(pipe, local, remote))
+    upgrade::dial(pipe, address).await
 }
 
 /// A listening socket whose connections are to be upgraded.

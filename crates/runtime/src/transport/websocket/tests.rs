@@ -1,6 +1,7 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
+use ferroswarm_secure::{Identity, KeyType, Keypair};
 use ferroswarm_websocket::{RequestError, ResponseError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -8,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::testing::{authority, certificate};
 use super::*;
+use crate::sync::Mutex;
 use crate::transport::Carrier;
 
 /// Nothing here takes long, but the machine may be small and busy.
@@ -42,6 +44,29 @@ fn listen(listened: &str, suffix: &str) -> (Listener, Address) {
 }
 
 type Dialled = Result<RawConnection, ConnectError>;
+
+/// Dials `address` with a time for the upgrade; returns the stage reached, too.
+async fn dial_within(
+    address: &Address,
+    settings: &WebSockets,
+    upgrade_timeout: Duration,
+) -> (Stage, Dialled) {
+    let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
+    let (stage, connected) = (Mutex::new(Stage::Connect), OnceLock::new());
+    let dialling = Dialling {
+        identity: &Identity::new(keypair).unwrap(),
+        peer: None,
+        stage: &stage,
+        connected: &connected,
+        upgrade_timeout,
+    };
+    let dialled = super::dial(address, settings, &dialling).await;
+    (*stage.lock(), dialled)
+}
+
+async fn dial(address: &Address, settings: &WebSockets) -> Dialled {
+    dial_within(address, settings, HANG).await.1
+}
 
 /// Dials what `listener` accepts.
 async fn connect(listener: &Listener, address: &Address, settings: &WebSockets) -> [Dialled; 2] {
@@ -316,6 +341,20 @@ fn a_head_is_cut_at_its_limit() {
             matches!(error, ConnectError::Upgrade(RequestError::TooLarge)),
             "{error}"
         );
+    });
+}
+
+#[test]
+fn a_server_that_is_silent_is_given_up_in_the_handshake_after_the_time_of_upgrades() {
+    let settings = settings(&[], Trust::Anyone);
+    run(async {
+        for suffix in ["/ws", "/wss"] {
+            let (_listener, address) = listen(suffix, suffix);
+            let limit = Duration::from_millis(20);
+            let (stage, dialled) = dial_within(&address, &settings, limit).await;
+            assert_eq!(stage, Stage::Security);
+            assert!(matches!(dialled, Err(ConnectError::Timeout)), "{suffix}");
+        }
     });
 }
 
