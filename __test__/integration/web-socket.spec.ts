@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { createWebSocketStream, WebSocketServer } from 'ws'
+import { createWebSocketStream, type WebSocket as WebSocketOfPackage, WebSocketServer } from 'ws'
 import { writeFiles } from '../../interop/certificate.mjs'
 import {
   AbortError,
@@ -20,6 +20,7 @@ import {
   DialAllFailedError,
   InvalidParametersError,
   ListenError,
+  StreamResetError,
   type Swarm,
   type SwarmOptions,
   TimeoutError
@@ -223,6 +224,66 @@ test('the WebSocket of the platform reaches the negotiation', async (t) => {
   socket.send(header)
   await until(() => received.length >= header.length)
   t.deepEqual(received.subarray(0, header.length), header)
+})
+
+/** Connects a node to another one over a WebSocket of the package `ws`, which is returned with the connection. */
+async function overPackage(
+  t: ExecutionContext,
+  options: SwarmOptions = {}
+): Promise<{ webSocket: WebSocketOfPackage; connection: Connection }> {
+  const swarm = await createNode(t)
+  swarm.handle(ECHO, (stream) => stream.readable.pipeTo(stream.writable))
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  t.teardown(() => sockets.close())
+  await once(sockets, 'listening')
+  const accepted = once(sockets, 'connection').then(async ([webSocket]) => {
+    const remote = '/ip4/127.0.0.1/tcp/1/ws'
+    await swarm.upgradeInbound(createWebSocketStream(webSocket).on('error', () => {}), remote)
+    return webSocket as WebSocketOfPackage
+  })
+  const { port } = sockets.address() as AddressInfo
+  const dialer = await createNode(t, options)
+  const connection = await dialer.dialAddr(`/ip4/127.0.0.1/tcp/${port}/ws`, swarm.peerId)
+  return { webSocket: await accepted, connection }
+}
+
+// I10
+test('a WebSocket that is closed with an error ends pending reads with its code and reason', async (t) => {
+  const logged: string[] = []
+  const logger = { info: (message: string) => logged.push(message) }
+  const { webSocket, connection } = await overPackage(t, { logger })
+  const stream = await connection.newStream(ECHO)
+  const reading = stream.read(1)
+  webSocket.close(1011, 'no disk \u001b[31m')
+  const err = await t.throwsAsync(reading, { instanceOf: StreamResetError })
+  await until(() => connection.closeReason !== undefined)
+  const expected = {
+    name: 'ConnectionClosedError',
+    code: 'ERR_CONNECTION_RESET',
+    message: 'the peer closed the WebSocket with code 1011: no disk \\u{1b}[31m',
+    closeCode: 1_011,
+    closeReason: 'no disk \u001b[31m',
+    transport: 'ws'
+  }
+  t.like(connection.closeReason, { closeCode: 1_011, remote: true })
+  t.like(connection.closeReason?.error, expected)
+  t.like((err.cause as Error).cause, expected)
+  await until(() => logged.some((message) => /closed the WebSocket with code 1011/.test(message)))
+})
+
+test('a frame that breaks WebSocket is answered by a close frame, and the error says what it was', async (t) => {
+  const { webSocket, connection } = await overPackage(t)
+  const closed = new Promise<number>((resolve) => webSocket.on('close', resolve))
+  const ended = connection.closed
+  // A frame of 2 MiB, whose payload the peer goes on to send.
+  const header = Buffer.from([0x82, 127, 0, 0, 0, 0, 0, 0x20, 0, 0])
+  rawSocketOf(webSocket).write(Buffer.concat([header, Buffer.alloc(2 * 1024 * 1024)]))
+  t.is(await closed, 1_009)
+  await ended
+  t.like(connection.closeReason?.error, {
+    code: 'ERR_MUXER_PROTOCOL',
+    message: 'the peer broke WebSocket: frame of 2097152 bytes exceeds limit of 1048576'
+  })
 })
 
 test("an application's HTTP server hands its upgrades over", async (t) => {
@@ -444,6 +505,11 @@ test('a listener that is closed accepts nobody, and its connections stay', async
   const reason = await refusalOf(t, dialer.dialAddr(address, listener.peerId))
   t.regex(reason, /refused/)
 })
+
+/** The socket below a WebSocket of the package, which its types do not have. */
+function rawSocketOf(webSocket: WebSocketOfPackage): Socket {
+  return (webSocket as unknown as { _socket: Socket })._socket
+}
 
 function statusOf(options: ClientRequestArgs): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -75,6 +75,7 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
     setProtocol: () => {},
     setService: () => {},
     limitRefused: () => {},
+    endText: () => null,
     takeRefusal: () => fake.node.takeRefusal(),
     refusalError: (refusal, code) => refusalError(refusal, {}, code),
     identified: () => {},

@@ -250,6 +250,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     setHandlers: () => {},
     resources: () => RESOURCES,
     scopeOf: () => null,
+    endText: () => null,
     takeRefusal: () => null,
     setRaw: () => {},
     setCertificates: (certificates) => void calls.push(`setCertificates ${certificates.length}`),

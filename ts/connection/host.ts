@@ -79,6 +79,8 @@ export interface ConnectionHost {
     core: ConnectionCore,
     direction: 'inbound' | 'outbound'
   ): void
+  /** Returns what the transport of a connection that has just ended said of it; null if nothing. */
+  endText(handle: ConnectionHandle): string | null
   /**
    * Takes the refusal by which a stream has failed after its negotiation; without one, that behind the last call that
    * was refused by a limit.

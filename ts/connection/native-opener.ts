@@ -18,7 +18,7 @@ import {
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import type { ConnectionHandle, StreamHandle } from '../native/handles.ts'
 import { endError, nativeError, withoutStack } from '../native/native-error.ts'
-import { FLAG_REMOTE, HANDLE_PENDING } from '../native/record.ts'
+import { FLAG_EXPLAINED, FLAG_REMOTE, HANDLE_PENDING } from '../native/record.ts'
 import { StreamCore } from '../stream/core.ts'
 import type { CarriedConnection } from './carried.ts'
 import type { ConnectionFacts, ConnectionSecurity, StageTimes } from './facts.ts'
@@ -31,6 +31,8 @@ export interface NativeOpenerHost {
   readonly engine: Engine
   /** Returns the number of the scope of a connection; undefined after its end. */
   scopeOf(handle: ConnectionHandle): number | undefined
+  /** Returns what the transport of a connection that has just ended said of it; null if nothing. */
+  endText(handle: ConnectionHandle): string | null
   /** Takes the refusal behind the last call that was refused by a limit. */
   takeRefusal(): NativeRefusal | null
   /** Returns the error of a refusal. */
@@ -164,7 +166,9 @@ export class NativeOpener implements Opener, ConnectionSink {
     this.#hasEnded = true
     const owner = this.#owner
     const { transport } = owner
-    const options = { transport, closeCode }
+    const isExplained = (flags & FLAG_EXPLAINED) !== 0
+    const closeReason = isExplained ? (this.#host.endText(this.#handle) ?? '') : ''
+    const options = { transport, closeCode, closeReason }
     const reset = ERROR_CODES.ERR_CONNECTION_RESET
     // A duplex that fails during our own close loses what that was to deliver.
     const isLost = code === reset || (code === 0 && (flags & FLAG_REMOTE) === 0)

@@ -18,6 +18,7 @@ export const DiagnosticCode = {
   connectionStalled: 304,
   socketFailed: 305,
   quicFailed: 306,
+  transportFailed: 307,
   upgradeAbandoned: 401,
   connectionGated: 402
 } as const
@@ -60,6 +61,7 @@ export const NAMESPACES: Readonly<Record<DiagnosticName, LogNamespace>> = {
   connectionStalled: 'connection',
   socketFailed: 'connection',
   quicFailed: 'connection',
+  transportFailed: 'connection',
   upgradeAbandoned: 'upgrade',
   connectionGated: 'listener'
 }

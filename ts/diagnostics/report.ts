@@ -218,6 +218,7 @@ function detailsOf(
       return figuresOf(refusal)
     case 'budgetSpent':
     case 'muxerFailed':
+    case 'transportFailed':
       return { closeCode: first }
     case 'recordFailed':
       return first === 0 ? {} : { alert: first }
@@ -325,6 +326,7 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
   connectionStalled: (where, stall) => `connection ${where} ended: ${STALLS[stall] ?? stall}`,
   socketFailed: (where, cause) => `the socket of connection ${where} failed: ${cause}`,
   quicFailed: (where, cause) => `connection ${where} ended, as QUIC was broken: ${cause}`,
+  transportFailed: (where, cause) => `connection ${where} ended: ${cause}`,
   upgradeAbandoned: (where, cause, { stage }) =>
     `a connection from ${where} left at ${stage}: ${cause}`,
   connectionGated: (where, rule) => `a connection from ${where} was refused: ${rule}`

@@ -85,6 +85,8 @@ export class YamuxNode implements NodeSink {
     const host = {
       engine,
       scopeOf: () => undefined,
+      // It has no transport.
+      endText: () => null,
       takeRefusal: () => this.#node?.takeRefusal() ?? null,
       refusalError: (refusal: NativeRefusal, code?: ErrorCode) => refusalError(refusal, {}, code)
     }

@@ -330,6 +330,8 @@ export interface NativeNode {
   ): void
   resources(): NativeResources
   scopeOf(handle: ConnectionHandle | StreamHandle): number | null
+  /** Returns what the transport of a connection whose end was just drained said of it; null if nothing. */
+  endText(connection: ConnectionHandle): string | null
   takeRefusal(stream?: StreamHandle): NativeRefusal | null
   setRaw(on: boolean): void
   /** Replaces the certificates of WebSocket listeners, from the next handshake on; throws and keeps them if one is invalid. */

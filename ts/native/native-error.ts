@@ -50,7 +50,14 @@ import {
   UnsupportedProtocolError,
   UpgradeError
 } from '../errors.ts'
-import { FLAG_FRAME_STALL, FLAG_KEEPALIVE, FLAG_WRITE_STALL, HANDLE_INDEX_MASK } from './record.ts'
+import { printable } from '../text/printable.ts'
+import {
+  FLAG_EXPLAINED,
+  FLAG_FRAME_STALL,
+  FLAG_KEEPALIVE,
+  FLAG_WRITE_STALL,
+  HANDLE_INDEX_MASK
+} from './record.ts'
 
 /** Maximum number of streams and connections of one environment at a time; further ones are refused. */
 const HANDLES_MAX = HANDLE_INDEX_MASK + 1
@@ -61,6 +68,8 @@ export interface NativeErrorOptions extends Libp2pErrorOptions {
   transport?: string
   /** The wire code. */
   closeCode?: number
+  /** What the transport said of the end: text of the peer, or of a violation. */
+  closeReason?: string
 }
 
 type Make = (message: string | undefined, options: NativeErrorOptions) => Libp2pError
@@ -184,8 +193,24 @@ const CLOCK_MESSAGES: Readonly<Record<ConnectionClock, string>> = {
 /** Returns the error of a connection's end from the code and flags of its record. */
 export function endError(number: number, flags: number, options: NativeErrorOptions): Libp2pError {
   const clock = clockOf(flags)
-  if (clock === undefined) return nativeError(number, undefined, options)
-  return new TimeoutError(CLOCK_MESSAGES[clock], { clock })
+  if (clock !== undefined) return new TimeoutError(CLOCK_MESSAGES[clock], { clock })
+  const text = (flags & FLAG_EXPLAINED) === 0 ? undefined : transportText(number, options)
+  return nativeError(number, text, options)
+}
+
+/** Returns why a WebSocket has ended. */
+function transportText(number: number, { closeCode, closeReason = '' }: NativeErrorOptions): string {
+  const reason = printable(closeReason)
+  switch (number) {
+    case ERROR_CODES.ERR_CONNECTION_RESET: {
+      const text = `the peer closed the WebSocket with code ${closeCode}`
+      return reason === '' ? text : `${text}: ${reason}`
+    }
+    case ERROR_CODES.ERR_MUXER_PROTOCOL:
+      return `the peer broke WebSocket: ${reason}`
+    default:
+      return `the TLS below WebSocket failed: ${reason}`
+  }
 }
 
 function clockOf(flags: number): ConnectionClock | undefined {

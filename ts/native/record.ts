@@ -41,6 +41,8 @@ export const FLAG_KEEPALIVE = 4
 export const FLAG_WRITE_STALL = 8
 /** Flag of connectionClosed: the remote did not complete a frame in time. */
 export const FLAG_FRAME_STALL = 16
+/** Flag of connectionClosed: the transport has said more, which `endText` returns. */
+export const FLAG_EXPLAINED = 32
 /** Flag of streamReset: its connection was lost. */
 export const FLAG_CONNECTION_LOST = 2
 /** Flag of `feedReset`: the stream failed other than by a reset. */

@@ -478,6 +478,10 @@ export class NodeHost
     return refusalError(refusal, { resources: this.#resources, limits: this.limits }, code)
   }
 
+  endText(handle: ConnectionHandle): string | null {
+    return this.node.endText(handle)
+  }
+
   takeRefusal(stream?: StreamHandle): NativeRefusal | null {
     return this.node.takeRefusal(stream)
   }

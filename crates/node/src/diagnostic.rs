@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use ferroswarm_runtime::{ConnectError, Diagnostic, Fact, OsError, Stage};
+use ferroswarm_runtime::{ConnectError, Diagnostic, Fact, OsError, Stage, TransportFault};
 
 use crate::error_code::ErrorCode;
 
@@ -53,6 +53,11 @@ fn details(fact: &Fact) -> [u32; 3] {
         Fact::AcceptFailed { error, failures } => [system_number(*error), *failures, 0],
         Fact::SocketFailed { error } => [system_number(*error), 0, 0],
         Fact::DatagramsDropped(count) => [u32::try_from(*count).unwrap_or(u32::MAX), 0, 0],
+        Fact::TransportFailed { fault, .. } => match fault {
+            TransportFault::Closed(code) => [u32::from(*code), 0, 0],
+            TransportFault::Frame(error) => [u32::from(error.close_code()), 0, 0],
+            _ => [0; 3],
+        },
         Fact::Internal
         | Fact::ConnectionStalled(_)
         | Fact::ConnectionGated(_)

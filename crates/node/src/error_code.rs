@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use ferroswarm_runtime::HandshakeError;
 use ferroswarm_runtime::{
     AddressError, CallError, CloseReason, CommandError, ConnectError, ConnectionFault,
-    ResolveError, SessionError, StoreError, StreamFault,
+    ResolveError, SessionError, StoreError, StreamFault, TransportFault,
 };
 
 macro_rules! codes {
@@ -161,8 +161,13 @@ impl ErrorCode {
             | ConnectionFault::GoAway(_) => return None,
             ConnectionFault::Reset => Self::ERR_CONNECTION_RESET,
             ConnectionFault::Io(_) => Self::ERR_IO,
-            ConnectionFault::Record => Self::ERR_DECRYPTION_FAILED,
-            ConnectionFault::Muxer => Self::ERR_MUXER_PROTOCOL,
+            ConnectionFault::Transport(TransportFault::Closed(_)) => Self::ERR_CONNECTION_RESET,
+            ConnectionFault::Record | ConnectionFault::Transport(TransportFault::Tls) => {
+                Self::ERR_DECRYPTION_FAILED
+            }
+            ConnectionFault::Muxer | ConnectionFault::Transport(TransportFault::Frame(_)) => {
+                Self::ERR_MUXER_PROTOCOL
+            }
             ConnectionFault::Keepalive
             | ConnectionFault::WriteStall
             | ConnectionFault::FrameStall => Self::ERR_TIMEOUT,
@@ -190,7 +195,7 @@ impl From<&ConnectError> for ErrorCode {
             ConnectError::TransportTls(_)
             | ConnectError::AuthorityCertificate
             | ConnectError::NoRoots(_) => Self::ERR_ENCRYPTION_FAILED,
-            ConnectError::UpgradeRefused(_) => Self::ERR_UPGRADE,
+            ConnectError::UpgradeRefused(_) | ConnectError::WebSocket(_) => Self::ERR_UPGRADE,
             ConnectError::Upgrade(_) | ConnectError::NotWebSocket(_) => {
                 Self::ERR_UNSUPPORTED_PROTOCOL
             }

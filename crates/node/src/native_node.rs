@@ -188,6 +188,14 @@ impl NativeNode {
         Ok(scope.map(bits))
     }
 
+    /// Returns what the transport of a connection that has just ended said of it: the reason of the remote's close frame,
+    /// or the remote's violation; null if nothing.
+    #[napi(catch_unwind)]
+    pub fn end_text(&self, connection: f64) -> Result<Option<String>, Failure> {
+        let environment = self.attachment.environment.borrow();
+        Ok(environment.end_text(whole(connection)?))
+    }
+
     /// Takes the refusal by which a stream has failed after its negotiation; without one, the refusal behind the
     /// last error of a call to open a stream.
     #[napi(catch_unwind)]

@@ -45,6 +45,8 @@ numbers! {
     FLAG_WRITE_STALL = 8,
     /// The frame stall timeout ended the connection: the remote did not complete a frame.
     FLAG_FRAME_STALL = 16,
+    /// The transport ended the connection, and has said more.
+    FLAG_EXPLAINED = 32,
     /// Only from JavaScript: the stream failed other than by a reset.
     FLAG_FAULT = 4,
     /// The lost connection had been closed by either side, without an error.
@@ -111,6 +113,7 @@ fn end_words(connection: u32, report: EndReport) -> [u32; WORDS] {
         ConnectionFault::Keepalive => FLAG_KEEPALIVE,
         ConnectionFault::WriteStall => FLAG_WRITE_STALL,
         ConnectionFault::FrameStall => FLAG_FRAME_STALL,
+        ConnectionFault::Transport(_) => FLAG_EXPLAINED,
         _ => 0,
     };
     let flags = clock | if report.remote { FLAG_REMOTE } else { 0 };

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::attempts::Attempt;
 use crate::connection::Connection;
-use crate::error::OsError;
+use crate::error::{OsError, TransportFault};
 use crate::resolve::{Records, ResolveError};
 use crate::resources::Refusal;
 use crate::sync::Arc;
@@ -140,6 +140,9 @@ pub enum ConnectError {
     /// The listener did not upgrade the connection to WebSocket.
     #[error("no WebSocket: {0}")]
     UpgradeRefused(ferroswarm_websocket::ResponseError),
+    /// The remote violated WebSocket within the upgrade, or closed it.
+    #[error(transparent)]
+    WebSocket(TransportFault),
     /// The remote's request was not a valid upgrade to WebSocket.
     #[error("no WebSocket: {0}")]
     Upgrade(ferroswarm_websocket::RequestError),
@@ -159,7 +162,12 @@ pub enum ConnectError {
 
 impl From<std::io::Error> for ConnectError {
     fn from(error: std::io::Error) -> Self {
-        Self::Io(error.into())
+        match TransportFault::within(&error) {
+            Some((fault @ (TransportFault::Frame(_) | TransportFault::Closed(_)), _)) => {
+                Self::WebSocket(fault)
+            }
+            Some((TransportFault::Tls, _)) | None => Self::Io(error.into()),
+        }
     }
 }
 

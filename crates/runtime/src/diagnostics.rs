@@ -15,7 +15,7 @@ use ferroswarm_secure::RecordError;
 use multiaddr::Multiaddr;
 
 use crate::command::{ConnectError, Stage};
-use crate::error::OsError;
+use crate::error::{OsError, TransportFault};
 use crate::resources::Refusal;
 use crate::sync::{AtomicU32, Mutex, Ordering};
 
@@ -113,6 +113,13 @@ pub enum Fact {
         /// Error of the operating system.
         error: OsError,
     },
+    /// The remote broke the transport above its socket, or closed it with an error.
+    TransportFailed {
+        /// The kind of failure.
+        fault: TransportFault,
+        /// The violation, or the remote's reason.
+        text: Box<str>,
+    },
     /// The remote left during the upgrade, as health checks and port scanners do.
     UpgradeAbandoned {
         /// Stage at which it left.
@@ -154,6 +161,7 @@ codes! {
     ConnectionStalled = 304,
     SocketFailed = 305,
     QuicFailed = 306,
+    TransportFailed = 307,
     UpgradeAbandoned = 401,
     ConnectionGated = 402,
 }
@@ -219,6 +227,13 @@ impl Fact {
                 causes(error)
             }
             Self::RecordFailed(error) => causes(error),
+            Self::TransportFailed { fault, text } => match fault {
+                TransportFault::Frame(_) => fault.to_string(),
+                TransportFault::Closed(_) | TransportFault::Tls if text.is_empty() => {
+                    fault.to_string()
+                }
+                TransportFault::Closed(_) | TransportFault::Tls => format!("{fault}: {text}"),
+            },
             Self::QuicFailed(reason) => causes(reason),
             Self::ConnectionGated(rule) => rule.to_string(),
             Self::ConnectionStalled(stall) => stall.name().to_owned(),

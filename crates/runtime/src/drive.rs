@@ -92,6 +92,8 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
             | ConnectionFault::NodeClosed
             | ConnectionFault::GoAway(_)
             | ConnectionFault::Muxer
+            // The remote is to read what it did.
+            | ConnectionFault::Transport(_)
     );
     // Boxed: the task does not need it for nearly all of a connection's life.
     Box::pin(end(&connection, fault, ours)).await;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use ferroswarm_proto::muxer::StreamErrorCode;
+use ferroswarm_websocket::{Close, FrameError};
 use thiserror::Error;
 
 /// An error of the operating system, with its number and name.
@@ -117,6 +118,42 @@ impl StreamFault {
     }
 }
 
+/// Reason for which a transport ends a connection, other than by its socket.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransportFault {
+    /// The remote violated WebSocket.
+    #[error("the remote broke WebSocket: {0}")]
+    Frame(FrameError),
+    /// The remote closed the WebSocket with a code that is not that of an orderly end.
+    #[error("the remote closed the WebSocket with code {0}")]
+    Closed(u16),
+    /// The remote violated the TLS below WebSocket, or ended it with an alert.
+    #[error("the TLS below WebSocket failed")]
+    Tls,
+}
+
+impl TransportFault {
+    /// Returns the fault within an error of a pipe, with what is to be said of it: the remote's own
+    /// reason, or the violation.
+    pub(crate) fn within(error: &io::Error) -> Option<(Self, Box<str>)> {
+        let inner = error.get_ref()?;
+        if let Some(violation) = inner.downcast_ref::<FrameError>() {
+            return Some((Self::Frame(*violation), violation.to_string().into()));
+        }
+        if let Some(ClosedByRemote(close)) = inner.downcast_ref() {
+            return Some((Self::Closed(close.code), close.reason.clone()));
+        }
+        let violation = inner.downcast_ref::<rustls::Error>()?;
+        Some((Self::Tls, violation.to_string().into()))
+    }
+}
+
+/// The remote's close frame, as the error of a pipe.
+#[derive(Debug, Error)]
+#[error("the remote closed the WebSocket with code {}", .0.code)]
+pub(crate) struct ClosedByRemote(pub(crate) Close);
+
 /// Reason a connection ended.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -136,6 +173,9 @@ pub enum ConnectionFault {
     /// The socket failed.
     #[error("the socket failed: {0}")]
     Io(OsError),
+    /// The transport above the socket failed.
+    #[error(transparent)]
+    Transport(#[from] TransportFault),
     /// A record could not be opened.
     #[error("a record could not be opened")]
     Record,

@@ -16,7 +16,7 @@ pub use diagnostics::{Diagnostic, Fact, Level, Stall, causes};
 pub use dial::{DialRequest, PlannedAttempt};
 pub use duplex::{DuplexRequest, OpenedScope, Stack};
 pub use environment::{End, Environment, RECORDS_PER_ENTRY};
-pub use error::{CallError, ConnectionFault, OsError, StreamFault};
+pub use error::{CallError, ConnectionFault, OsError, StreamFault, TransportFault};
 pub use fed::{FedPipe, Feed, FeedError};
 pub use gate::{Gate, Hook, LIST_MAX, List, Question};
 pub use handlers::{Handler, Handlers, ProtocolNames};

@@ -83,6 +83,14 @@ pub(crate) fn poll_flush(
     }
 }
 
+/// Reads from the pipe below one that is of no use any more; yields nothing but its end and errors.
+pub(crate) fn discard(inner: &dyn BytePipe, into: &mut [u8]) -> io::Result<usize> {
+    match inner.try_read(into)? {
+        0 => Ok(0),
+        _ => Err(io::ErrorKind::Interrupted.into()),
+    }
+}
+
 /// Returns the outcome of a flush whose rest may be sent later.
 ///
 /// # Errors

@@ -355,7 +355,7 @@ pub(crate) async fn farewell(carrier: &Carrier) {
 }
 
 fn io_error(error: io::Error) -> ConnectError {
-    ConnectError::Io(error.into())
+    error.into()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ferroswarm_proto::muxer::ConnectionErrorCode;
 
-use crate::error::ConnectionFault;
+use crate::error::{ConnectionFault, TransportFault};
 use crate::slot::StreamSlot;
 use crate::sync::Arc;
 
@@ -35,7 +35,8 @@ pub enum CloseManner {
 /// End of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndReport {
-    /// GoAway code as on the wire, the remote's or ours.
+    /// GoAway code as on the wire, the remote's or ours; or the code with which the remote closed its
+    /// WebSocket.
     pub code: u32,
     /// Whether the remote ended it.
     pub remote: bool,
@@ -261,7 +262,10 @@ impl Life {
     pub(super) fn report(&self, fault: ConnectionFault) -> EndReport {
         let remote = matches!(
             fault,
-            ConnectionFault::Ended | ConnectionFault::Reset | ConnectionFault::GoAway(_)
+            ConnectionFault::Ended
+                | ConnectionFault::Reset
+                | ConnectionFault::GoAway(_)
+                | ConnectionFault::Transport(TransportFault::Closed(_))
         );
         // Our request, unless it only follows the remote's GoAway.
         let ours = self
@@ -283,7 +287,10 @@ impl Life {
                 fault: ConnectionFault::GoAway(code),
             },
             _ => EndReport {
-                code: 0,
+                code: match fault {
+                    ConnectionFault::Transport(TransportFault::Closed(code)) => code.into(),
+                    _ => 0,
+                },
                 remote,
                 fault,
             },

@@ -19,6 +19,8 @@ mod outbox;
 mod scratch;
 mod streams;
 
+use std::io;
+use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -30,7 +32,7 @@ use ferroswarm_secure::{Channel, RecordError};
 
 use crate::config::Limits;
 use crate::diagnostics::{Fact, Subject};
-use crate::error::{CallError, ConnectionFault};
+use crate::error::{CallError, ConnectionFault, TransportFault};
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
 use crate::pipe::BytePipe;
@@ -148,6 +150,8 @@ pub struct Connection {
     /// Inbound streams not yet reported to JavaScript.
     unaccepted: AtomicU32,
     end: Mutex<Option<EndReport>>,
+    /// What the transport said of the end that it caused.
+    end_text: OnceLock<Box<str>>,
     /// Traffic counters.
     pub(crate) traffic: Traffic,
 }
@@ -191,6 +195,7 @@ impl Connection {
             unacked: AtomicU32::new(0),
             unaccepted: AtomicU32::new(0),
             end: Mutex::new(None),
+            end_text: OnceLock::new(),
             traffic: Traffic::default(),
         });
         connection.hub.stats.connections_opened.add(1);
@@ -546,6 +551,28 @@ impl Connection {
     #[cfg(test)]
     pub(crate) fn break_channel(&self) {
         self.core.lock().break_channel();
+    }
+
+    /// Reports an error of the pipe; returns the fault with which the connection ends.
+    fn pipe_failed(&self, error: io::Error) -> ConnectionFault {
+        let Some((fault, text)) = TransportFault::within(&error) else {
+            let error = error.into();
+            self.report(Fact::SocketFailed { error });
+            return ConnectionFault::Io(error);
+        };
+        self.report(Fact::TransportFailed {
+            fault,
+            text: text.clone(),
+        });
+        // The first is the cause.
+        let _ = self.end_text.set(text);
+        fault.into()
+    }
+
+    /// Returns what the transport said of the end that it caused: the reason of the remote's close
+    /// frame, or its violation.
+    pub fn end_text(&self) -> Option<&str> {
+        self.end_text.get().map(|text| &**text)
     }
 
     /// Reports a record that could not be opened or sealed, which ends the connection.

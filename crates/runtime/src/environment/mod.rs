@@ -294,6 +294,13 @@ impl Environment {
         }
     }
 
+    /// Returns what the transport of a connection that has ended said of it: see
+    /// [`Connection::end_text`].
+    pub fn end_text(&self, connection: u32) -> Option<String> {
+        let connection = self.connection(connection).ok()?;
+        connection.end_text().map(str::to_owned)
+    }
+
     /// Takes the refusal by which a stream has failed after its negotiation.
     pub fn take_refusal(&self, stream: u32) -> Option<Refusal> {
         self.stream(stream).ok()?.take_refusal()

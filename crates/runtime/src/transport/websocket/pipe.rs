@@ -14,8 +14,9 @@ use std::task::{Context, Poll};
 
 use ferroswarm_websocket::{FrameError, Received, SendError, Session};
 
+use crate::error::ClosedByRemote;
 use crate::event_queue::EventQueue;
-use crate::pipe::{BytePipe, poll_flush, unless_full};
+use crate::pipe::{BytePipe, discard, poll_flush, unless_full};
 use crate::sync::{Arc, Mutex};
 
 use super::tail::Tail;
@@ -44,6 +45,9 @@ struct State {
     session: Session,
     /// Frames received together with the upgrade.
     early: Vec<u8>,
+    /// The remote has violated RFC 6455, and we have ended our direction: the socket is read until the
+    /// remote has read our close frame, and what it sends is discarded.
+    is_drained: bool,
     output: Output,
 }
 
@@ -68,6 +72,7 @@ impl FramePipe {
             state: Mutex::new(State {
                 session,
                 early,
+                is_drained: false,
                 output,
             }),
         }
@@ -173,6 +178,9 @@ impl State {
 
     /// Returns the end of the stream, if it is known.
     fn end(&mut self) -> Option<io::Result<usize>> {
+        if self.is_drained {
+            return None;
+        }
         match self.session.handle_input(&mut []) {
             Err(error) => Some(Err(violation(error))),
             Ok(_) => {
@@ -180,7 +188,10 @@ impl State {
                 // With another code the remote has failed, and may have sent less than it meant to.
                 Some(match close.is_orderly() {
                     true => Ok(0),
-                    false => Err(io::ErrorKind::ConnectionAborted.into()),
+                    false => {
+                        let error = ClosedByRemote(close.clone());
+                        Err(io::Error::new(io::ErrorKind::ConnectionAborted, error))
+                    }
                 })
             }
         }
@@ -208,6 +219,9 @@ fn violation(error: FrameError) -> io::Error {
 impl BytePipe for FramePipe {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         let mut state = self.state.lock();
+        if state.is_drained {
+            return discard(&*self.inner, into);
+        }
         if let Some(end) = state.end() {
             return end;
         }
@@ -278,6 +292,8 @@ impl BytePipe for FramePipe {
 
     fn shutdown(&self) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.is_drained = state.session.handle_input(&mut []).is_err();
+        state.early = Vec::new();
         state.session.close();
         // The writer writes no more.
         state.output.untold = 0;

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use rustls::{ClientConnection, Connection, ServerConnection};
 
 use crate::event_queue::EventQueue;
-use crate::pipe::{BytePipe, poll_flush, unless_full};
+use crate::pipe::{BytePipe, discard, poll_flush, unless_full};
 use crate::sync::{Arc, Mutex};
 
 use super::tail::Tail;
@@ -30,6 +30,10 @@ struct State {
     /// Plaintext in records that the socket has not taken, of which the writer has not been told:
     /// it waits for the socket as it would without TLS.
     untold: usize,
+    /// The remote has violated TLS.
+    has_failed: bool,
+    /// We have ended our direction after that: see `FramePipe`.
+    is_drained: bool,
     /// The records of the last write, as far as the socket has taken them.
     tail: Tail,
 }
@@ -63,6 +67,8 @@ impl TlsPipe {
             state: Mutex::new(State {
                 tls,
                 untold: 0,
+                has_failed: false,
+                is_drained: false,
                 tail: Tail::default(),
             }),
         };
@@ -138,6 +144,7 @@ impl State {
     fn open(&mut self, inner: &dyn BytePipe) -> io::Result<()> {
         let opened = self.tls.process_new_packets();
         opened.map(drop).map_err(|error| {
+            self.has_failed = true;
             // The alert that says so, as far as the socket takes it.
             drop(self.flush(inner));
             io::Error::new(io::ErrorKind::InvalidData, error)
@@ -159,6 +166,9 @@ impl State {
 impl BytePipe for TlsPipe {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         let mut state = self.state.lock();
+        if state.is_drained {
+            return discard(&*self.inner, into);
+        }
         for _ in 0..READS_MAX {
             if let Some(count) = state.take(into)? {
                 return Ok(count);
@@ -203,7 +213,7 @@ impl BytePipe for TlsPipe {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.state.lock();
         // Decrypted bytes, or the end.
-        if state.tls.reader().fill_buf().is_ok() {
+        if !state.is_drained && state.tls.reader().fill_buf().is_ok() {
             return Poll::Ready(Ok(()));
         }
         poll_flush(&*self.inner, cx, || state.flush(&*self.inner));
@@ -216,6 +226,7 @@ impl BytePipe for TlsPipe {
 
     fn shutdown(&self) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.is_drained = state.has_failed;
         state.tls.send_close_notify();
         unless_full(state.flush(&*self.inner))
     }

@@ -155,11 +155,7 @@ impl Muxed {
                     io::ErrorKind::WouldBlock => return Ok(Received::Dry),
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::ConnectionReset => return Err(ConnectionFault::Reset),
-                    _ => {
-                        let error = error.into();
-                        connection.report(Fact::SocketFailed { error });
-                        return Err(ConnectionFault::Io(error));
-                    }
+                    _ => return Err(connection.pipe_failed(error)),
                 },
             }
         }

@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::TransportFault;
 use crate::testing::pipe;
 
 /// Both ends of a connection whose socket holds `capacity` bytes in each direction.
@@ -186,6 +187,8 @@ fn a_close_with_another_code_is_not_the_end_of_the_stream() {
     assert_eq!(kind(read(&ours)), aborted);
     assert_eq!(kind(read(&ours)), aborted);
     assert_eq!(read(&socket).unwrap(), b"\x88\x02\x03\xF3");
+    let (fault, reason) = TransportFault::within(&read(&ours).unwrap_err()).unwrap();
+    assert_eq!((fault, &*reason), (TransportFault::Closed(1011), "failed"));
 }
 
 #[test]
@@ -197,6 +200,17 @@ fn a_violation_comes_after_the_bytes_before_it_and_is_answered() {
     assert!(is_readable(&ours));
     assert_eq!(kind(read(&ours)), Some(io::ErrorKind::InvalidData));
     assert_eq!(read(&socket).unwrap(), b"\x88\x02\x03\xEA");
+    let (fault, _) = TransportFault::within(&read(&ours).unwrap_err()).unwrap();
+    assert_eq!(fault, TransportFault::Frame(FrameError::ReservedBit));
+    // From our end on, the socket is read until the remote has closed it.
+    ours.shutdown().unwrap();
+    socket.try_write(b"whatever comes").unwrap();
+    assert_eq!(kind(read(&ours)), Some(io::ErrorKind::Interrupted));
+    assert_eq!(kind(read(&ours)), Some(io::ErrorKind::WouldBlock));
+    assert!(!is_readable(&ours));
+    drop(socket);
+    assert!(is_readable(&ours));
+    assert_eq!(read(&ours).unwrap(), b"");
 }
 
 #[test]

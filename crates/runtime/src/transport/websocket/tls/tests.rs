@@ -4,6 +4,7 @@ use rustls::pki_types::ServerName;
 use tokio::runtime::Builder;
 
 use super::*;
+use crate::error::TransportFault;
 use crate::testing::pipe;
 use crate::transport::websocket::Certificates;
 use crate::transport::websocket::certificates::{DialerConfig, Trust, listener_config};
@@ -89,6 +90,16 @@ fn an_altered_record_is_an_error() {
     assert_eq!(reader.try_read(&mut piece).unwrap(), 5);
     let error = reader.try_read(&mut piece).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    let (fault, _) = TransportFault::within(&error).unwrap();
+    assert_eq!(fault, TransportFault::Tls);
+    // From our end on, the socket is read until the remote has closed it.
+    reader.shutdown().unwrap();
+    let kind = |reader: &TlsPipe| reader.try_read(&mut [0; 100]).unwrap_err().kind();
+    assert_eq!(kind(&reader), io::ErrorKind::WouldBlock);
+    writer.inner.try_write(&forged).unwrap();
+    assert_eq!(kind(&reader), io::ErrorKind::Interrupted);
+    writer.inner.close();
+    assert_eq!(reader.try_read(&mut [0; 100]).unwrap(), 0);
 }
 
 #[test]
