@@ -238,7 +238,10 @@ async function overPackage(
   await once(sockets, 'listening')
   const accepted = once(sockets, 'connection').then(async ([webSocket]) => {
     const remote = '/ip4/127.0.0.1/tcp/1/ws'
-    await swarm.upgradeInbound(createWebSocketStream(webSocket).on('error', () => {}), remote)
+    await swarm.upgradeInbound(
+      createWebSocketStream(webSocket).on('error', () => {}),
+      remote
+    )
     return webSocket as WebSocketOfPackage
   })
   const { port } = sockets.address() as AddressInfo

@@ -199,7 +199,10 @@ export function endError(number: number, flags: number, options: NativeErrorOpti
 }
 
 /** Returns why a WebSocket has ended. */
-function transportText(number: number, { closeCode, closeReason = '' }: NativeErrorOptions): string {
+function transportText(
+  number: number,
+  { closeCode, closeReason = '' }: NativeErrorOptions
+): string {
   const reason = printable(closeReason)
   switch (number) {
     case ERROR_CODES.ERR_CONNECTION_RESET: {
