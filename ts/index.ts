@@ -255,6 +255,10 @@ export type {
   TransportDialOptions,
   TransportListener
 } from './transport/transport.ts'
-export type { WebSocketCertificate, WebSocketOptions } from './transport/websocket-options.ts'
+export type {
+  WebSocketCertificate,
+  WebSocketOptions,
+  WebSocketRequestInfo
+} from './transport/websocket-options.ts'
 export type { RawConnection } from './upgrade/duplex.ts'
 export type { UpgradeInboundOptions, UpgradeOutboundOptions, Upgrader } from './upgrade/options.ts'

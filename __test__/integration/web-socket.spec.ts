@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { type ClientRequestArgs, createServer, get } from 'node:http'
+import { get as getOverTls } from 'node:https'
 import {
   type AddressInfo,
   connect as connectTcp,
@@ -183,6 +184,179 @@ test('other requests to the port get 404, and the node goes on', async (t) => {
   t.true([404, 426].includes(await statusOf({ port, headers })))
   const dialer = await createNode(t)
   await assertEcho(t, await dialer.dialAddr(addressOf(listener), listener.peerId))
+})
+
+/** Requests `path` of the port of a node. */
+function ask(node: Swarm, path: string, init: RequestInit = {}): Promise<Response> {
+  return fetch(`http://127.0.0.1:${portOf(addressOf(node))}${path}`, init)
+}
+
+test('a handler answers requests that are no upgrade, on the port of the peers', async (t) => {
+  const listener = await echoing(t, WS, {
+    webSocket: {
+      onRequest: async (request, { remoteAddr, localAddr }) => {
+        const { pathname, search, host, protocol } = new URL(request.url)
+        if (pathname === '/healthz') {
+          const from = [`${remoteAddr}`, `${localAddr}`]
+          return Response.json(
+            { search, host, protocol, from },
+            {
+              status: 203,
+              headers: [
+                ['set-cookie', 'a'],
+                ['set-cookie', 'b']
+              ]
+            }
+          )
+        }
+        if (pathname !== '/echo') return new Response(null, { status: 404 })
+        const type = request.headers.get('content-type') ?? ''
+        return new Response(await request.bytes(), { headers: { 'content-type': type } })
+      }
+    }
+  })
+  const port = portOf(addressOf(listener))
+  const health = await ask(listener, '/healthz?deep')
+  t.is(health.status, 203)
+  t.is(health.statusText, 'Non-Authoritative Information')
+  t.is(health.headers.get('connection'), 'close')
+  t.deepEqual(health.headers.getSetCookie(), ['a', 'b'])
+  const { from, ...url } = (await health.json()) as Record<string, unknown> & { from: string[] }
+  t.deepEqual(url, { search: '?deep', host: `127.0.0.1:${port}`, protocol: 'http:' })
+  t.regex(from[0] ?? '', /^\/ip4\/127\.0\.0\.1\/tcp\/\d+\/ws$/)
+  t.is(from[1], addressOf(listener))
+  const body = Buffer.from(pattern(64 * 1024))
+  const headers = { 'content-type': 'application/x-pattern' }
+  const echoed = await ask(listener, '/echo', { method: 'POST', body, headers })
+  t.is(echoed.headers.get('content-type'), 'application/x-pattern')
+  t.is(Buffer.compare(await echoed.bytes(), body), 0)
+  t.is((await ask(listener, '/other')).status, 404)
+  const dialer = await createNode(t)
+  await assertEcho(t, await dialer.dialAddr(addressOf(listener), listener.peerId))
+})
+
+test('requests over TLS reach the handler too, with their scheme', async (t) => {
+  const listener = await echoing(t, WSS, {
+    webSocket: {
+      certificate: { cert: CERTIFICATE, key: KEY },
+      onRequest: ({ url }) => new Response(url)
+    }
+  })
+  const port = portOf(addressOf(listener))
+  const text = await new Promise<string>((resolve, reject) => {
+    getOverTls(
+      {
+        host: '127.0.0.1',
+        port,
+        path: '/a',
+        servername: 'localhost',
+        ca: CERTIFICATE,
+        agent: false
+      },
+      (response) => {
+        response.setEncoding('utf8').on('data', resolve)
+      }
+    ).on('error', reject)
+  })
+  t.is(text, `https://127.0.0.1:${port}/a`)
+})
+
+test('a request of HEAD is answered without a body, and the length of one', async (t) => {
+  const listener = await echoing(t, WS, { webSocket: { onRequest: () => new Response('hello') } })
+  const raw = await exchange(listener, 'HEAD /a HTTP/1.1\r\nHost: a\r\n\r\n')
+  t.regex(raw, /^HTTP\/1\.1 200 OK\r\n/)
+  t.regex(raw, /\r\nContent-Length: 5\r\nConnection: close\r\n\r\n$/)
+})
+
+test('a handler that fails, or returns no response or too much, is reported and answered by 500', async (t) => {
+  const errors: [string, unknown][] = []
+  const answers: Record<string, () => unknown> = {
+    '/throws': () => {
+      throw new Error('thrown')
+    },
+    '/rejects': () => Promise.reject(new Error('rejected')),
+    '/nothing': () => undefined,
+    '/error': () => Response.error(),
+    '/read': () => {
+      const response = new Response('once')
+      void response.text()
+      return response
+    },
+    '/large': () => new Response(new Uint8Array(1024 * 1024 + 1))
+  }
+  const listener = await echoing(t, WS, {
+    webSocket: {
+      // What types forbid, JavaScript does.
+      onRequest: ({ url }) => (answers[new URL(url).pathname] ?? Response.error)() as Response
+    },
+    logger: { error: (message, err) => errors.push([message, err]) }
+  })
+  const paths = Object.keys(answers)
+  for (const path of paths) t.is((await ask(listener, path)).status, 500, path)
+  t.is(errors.length, paths.length)
+  t.true(errors.every(([message]) => message.includes('webSocket.onRequest failed')))
+  t.like(errors[0]?.[1], { message: 'thrown' })
+})
+
+test('requests that the handler cannot be given are refused', async (t) => {
+  let calls = 0
+  const listener = await echoing(t, WS, {
+    webSocket: {
+      onRequest: () => {
+        calls += 1
+        return new Response(null)
+      }
+    }
+  })
+  for (const [head, status] of [
+    ['POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537', 413],
+    ['POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked', 411],
+    ['POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1x', 400],
+    ['GET / HTTP/1.1\r\nHost: a/b?', 400],
+    ['TRACE / HTTP/1.1\r\nHost: a', 501],
+    ['GET /path/of/an/upgrade HTTP/1.1\r\nHost: a\r\nUpgrade: websocket', 400]
+  ] as const) {
+    t.regex(await exchange(listener, `${head}\r\n\r\n`), new RegExp(`^HTTP/1\\.1 ${status} `), head)
+  }
+  t.is(calls, 0)
+})
+
+test('a swarm that closes, or the time of an upgrade, ends a request that waits for its answer', async (t) => {
+  const signals: AbortSignal[] = []
+  const onRequest = ({ signal, url }: Request): Promise<Response> => {
+    signals.push(signal)
+    if (url.endsWith('/deaf')) return new Promise(() => {})
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  }
+  const errors: string[] = []
+  const logger = { error: (message: string) => errors.push(message) }
+  const [closing, slow] = [
+    await echoing(t, WS, { webSocket: { onRequest }, logger }),
+    await echoing(t, WS, {
+      webSocket: { onRequest },
+      logger,
+      connections: { inboundUpgradeTimeout: 1_000 }
+    })
+  ]
+  await t.throwsAsync(ask(slow, '/'))
+  await until(() => signals[0]?.aborted === true)
+  t.true(signals[0]?.reason instanceof TimeoutError)
+  const asked = ask(closing, '/')
+  const deaf = t.throwsAsync(ask(closing, '/deaf'))
+  await until(() => signals.length === 3)
+  await closing.close()
+  t.is((await asked).status, 503)
+  await deaf
+  t.true(signals[1]?.reason instanceof AbortError)
+  t.deepEqual(errors, [])
+})
+
+test('a handler that is no function is refused when the swarm is created', async (t) => {
+  const options = { webSocket: { onRequest: 'yes' } } as unknown as SwarmOptions
+  await t.throwsAsync(createSwarm(options), {
+    instanceOf: InvalidParametersError,
+    message: /webSocket\.onRequest to be a function/
+  })
 })
 
 test('the path of an address is that of the request, and another one is refused', async (t) => {
@@ -508,6 +682,15 @@ test('a listener that is closed accepts nobody, and its connections stay', async
   const reason = await refusalOf(t, dialer.dialAddr(address, listener.peerId))
   t.regex(reason, /refused/)
 })
+
+/** Sends a request as it is; resolves to everything up to the end of the connection. */
+async function exchange(node: Swarm, request: string): Promise<string> {
+  const socket = connectTcp(portOf(addressOf(node)), '127.0.0.1').setEncoding('latin1')
+  socket.write(request)
+  let answer = ''
+  for await (const text of socket) answer += text
+  return answer
+}
 
 /** The socket below a WebSocket of the package, which its types do not have. */
 function rawSocketOf(webSocket: WebSocketOfPackage): Socket {

@@ -253,6 +253,8 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     endText: () => null,
     takeRefusal: () => null,
     setRaw: () => {},
+    takeRequests: () => [],
+    answerRequest: () => false,
     setCertificates: (certificates) => void calls.push(`setCertificates ${certificates.length}`),
     listen: () => {},
     unlisten: () => {},

@@ -177,6 +177,30 @@ export interface NativeGate {
   answer(ticket: number, refusal?: string): boolean
 }
 
+/** A request to a WebSocket listener that is no upgrade. */
+export interface NativeHttpRequest {
+  ticket: number
+  method: string
+  target: string
+  /** Names and values, in turn. */
+  headers: string[]
+  body: Uint8Array
+  localAddress: string
+  remoteAddress: string
+  isSecure: boolean
+}
+
+/** The answer to it. */
+export interface NativeHttpAnswer {
+  /** From 200 to 599. */
+  status: number
+  /** The name of the status. */
+  reason: string
+  headers: string[]
+  /** At most 1 MiB. */
+  body: Uint8Array
+}
+
 /** Options of a native node. */
 export interface NativeNodeOptions {
   attachment: number
@@ -221,6 +245,8 @@ export interface NativeWebSocketOptions {
   roots: string[]
   /** Whether certificates of remotes are verified. */
   verify: boolean
+  /** Whether requests to listeners that are no upgrade wait for `answerRequest`. */
+  passesRequests: boolean
 }
 
 /** Options of native lookups. */
@@ -334,6 +360,9 @@ export interface NativeNode {
   endText(connection: ConnectionHandle): string | null
   takeRefusal(stream?: StreamHandle): NativeRefusal | null
   setRaw(on: boolean): void
+  takeRequests(): NativeHttpRequest[]
+  /** Answers a request; returns false if its connection was given up. */
+  answerRequest(ticket: number, answer: NativeHttpAnswer): boolean
   /** Replaces the certificates of WebSocket listeners, from the next handshake on; throws and keeps them if one is invalid. */
   setCertificates(certificates: NativeCertificate[]): void
   listen(request: RequestId, address: string, reusePort: boolean): void

@@ -89,6 +89,8 @@ export interface NodeSink {
   onAttemptsFailed(request: RequestId): void
   /** Called when questions of the gate wait to be taken. */
   onGateQuestions(): void
+  /** Called when requests to WebSocket listeners wait to be taken; only if the node was to pass them. */
+  onHttpRequests?(): void
   /** Bits of the levels of diagnostic facts that its log and its listeners need. */
   readonly loggedLevels: number
   /** Called with a fact of the node; `connection` is set if it has been reported. */
@@ -311,6 +313,9 @@ export class Engine {
         return
       case RecordKind.gateQuestions:
         this.#nodes.get(handle)?.onGateQuestions()
+        return
+      case RecordKind.httpRequests:
+        this.#nodes.get(handle)?.onHttpRequests?.()
         return
       case RecordKind.completion:
         if (this.#held === undefined) this.#complete(handle as RequestId)

@@ -30,7 +30,8 @@ export const RecordKind = {
   pipeReady: 15,
   completion: 16,
   listenerClosed: 17,
-  gateQuestions: 18
+  gateQuestions: 18,
+  httpRequests: 19
 } as const
 
 /** Flags of streamReset and connectionClosed, above the low byte of word 0. */

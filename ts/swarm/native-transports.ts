@@ -27,7 +27,8 @@ export function nativeTransports({
       webSocket: {
         certificates: nativeCertificates(webSocket.certificates),
         roots: [...webSocket.roots],
-        verify: webSocket.verify
+        verify: webSocket.verify,
+        passesRequests: webSocket.onRequest !== undefined
       }
     }),
     ...(psk && { psk: psk.contents() })

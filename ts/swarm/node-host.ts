@@ -87,6 +87,7 @@ import type { WebSocketCertificate } from '../transport/websocket-options.ts'
 import type { FailedUpgrade, UpgradeParameters } from '../upgrade/under-way.ts'
 import type { DuplexUpgrader, UpgradeHost } from '../upgrade/upgrader.ts'
 import type { AddedConnections, AddedConnectionsHost } from './added-connections.ts'
+import type { HttpRequests } from './http-requests.ts'
 import type { ListenerHost } from './listener.ts'
 import type { NotifieeEvent } from './notifiee.ts'
 import type { SwarmSettings } from './options.ts'
@@ -122,6 +123,7 @@ const loadRecords = lazyModule<typeof import('../dns/swarm-records.ts')>(
   url,
   '../dns/swarm-records'
 )
+const loadHttpRequests = lazyModule<typeof import('./http-requests.ts')>(url, './http-requests')
 const loadWebSocket = lazyModule<typeof import('../transport/websocket-options.ts')>(
   url,
   '../transport/websocket-options'
@@ -196,6 +198,7 @@ export class NodeHost
   #dns: DnsResolverLike | undefined
   #added: AddedConnections | undefined
   #muxedUpgrades: MuxedUpgrades | undefined
+  #requests: HttpRequests | undefined
   #refs = 0
   #isRef = true
   #drained: (() => void) | undefined
@@ -283,6 +286,16 @@ export class NodeHost
     this.engine.listen(subscribedLevels())
     this.#node = node
     if (webSocket !== undefined) loadNativeTransports().warnOfRisks(this.options)
+    if (webSocket?.onRequest !== undefined) {
+      this.#requests = new (loadHttpRequests().HttpRequests)({
+        node,
+        onRequest: webSocket.onRequest,
+        clock: this.clock,
+        timeout: connections.inboundUpgradeTimeout,
+        signal: this.signal,
+        onFailure: this.onFailure
+      })
+    }
   }
 
   /** Issues a command; errors get the stack of `from`'s caller, if given. */
@@ -456,6 +469,10 @@ export class NodeHost
 
   onGateQuestions(): void {
     this.gate.takeQuestions()
+  }
+
+  onHttpRequests(): void {
+    this.#requests?.take()
   }
 
   /** Closes the connections that the lists refuse. */

@@ -1,7 +1,9 @@
 /** The option `webSocket` of a swarm. */
 import type { KeyObject } from 'node:crypto'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import {
   aBoolean,
+  aFunction,
   type Check,
   checkOptions,
   type OptionChecks,
@@ -21,6 +23,20 @@ export interface WebSocketCertificate {
   key: string | Uint8Array
 }
 
+/** Where a request to a WebSocket listener has come from, and to. */
+export interface WebSocketRequestInfo {
+  /** The address of the remote, which is a proxy's if there is one. */
+  readonly remoteAddr: Multiaddr
+  /** The address of this end, with the `/ws` or `/tls/ws` of its listener. */
+  readonly localAddr: Multiaddr
+}
+
+/** @internal The type of {@link WebSocketOptions.onRequest}. */
+export type OnRequest = (
+  request: Request,
+  info: WebSocketRequestInfo
+) => Response | Promise<Response>
+
 /** Options of WebSocket. See docs/transports.md. */
 export interface WebSocketOptions {
   /**
@@ -38,6 +54,21 @@ export interface WebSocketOptions {
    * of libp2p within the WebSocket, which authenticates peers in any case. Defaults to true.
    */
   verify?: boolean
+  /**
+   * Answers requests to listeners that are no upgrade to WebSocket, such as those of a health check. Bodies of requests
+   * have up to 64 KiB, those of answers up to 1 MiB; each is the last of its connection, whose time is
+   * `connections.inboundUpgradeTimeout`: `request.signal` is aborted after that, and when the swarm closes, but not when
+   * the remote leaves. A handler that throws, rejects or returns no `Response` is reported as that of any callback, and
+   * answered by 500. Without it such requests get 404.
+   *
+   * @example
+   * ```ts
+   * webSocket: {
+   *   onRequest: ({ url }) => new Response(null, { status: new URL(url).pathname === '/healthz' ? 204 : 404 })
+   * }
+   * ```
+   */
+  onRequest?: (request: Request, info: WebSocketRequestInfo) => Response | Promise<Response>
 }
 
 /** @internal The option, all PEM, with its defaults. */
@@ -46,6 +77,7 @@ export interface ResolvedWebSocketOptions {
   /** PEM; empty for those of the operating system. */
   readonly roots: readonly string[]
   readonly verify: boolean
+  readonly onRequest: OnRequest | undefined
 }
 
 /** Certificates that one swarm can present: beyond a few hundred names a proxy is the place for them. */
@@ -77,7 +109,8 @@ export const checkCertificates: Check = (value, name) => {
 const WEB_SOCKET_CHECKS: OptionChecks<WebSocketOptions> = {
   certificate: checkCertificates,
   roots: (value, name) => eachOf(value, name, CERTIFICATES_MAX, aPem),
-  verify: aBoolean
+  verify: aBoolean,
+  onRequest: aFunction
 }
 
 /** @internal A certificate and its private key, which inspection does not show: one PEM may have both. */
@@ -124,7 +157,8 @@ export const checkWebSocket: Check = (value, name) => {
 export function resolveWebSocket({
   certificate = [],
   roots = [],
-  verify = true
+  verify = true,
+  onRequest
 }: WebSocketOptions = {}): ResolvedWebSocketOptions {
   return Object.freeze({
     certificates: resolveCertificates(certificate, 'webSocket.certificate'),
@@ -132,7 +166,8 @@ export function resolveWebSocket({
       const name = `webSocket.roots${Array.isArray(roots) ? `[${index}]` : ''}`
       return certificatesOf(root, name, 'certificates')
     }),
-    verify
+    verify,
+    onRequest
   })
 }
 

@@ -13,6 +13,7 @@ pub mod error_code;
 #[cfg(target_os = "linux")]
 mod event_loop;
 pub mod gate;
+pub mod http;
 mod hot;
 pub mod keys;
 pub mod muxer_session;

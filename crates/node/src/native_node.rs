@@ -17,6 +17,7 @@ use crate::attached;
 use crate::attachment::Attachment;
 use crate::error_code::ErrorCode;
 use crate::gate::{NativeGate, ticket_of};
+use crate::http::{HttpAnswerFacts, HttpRequestFacts, request_facts};
 use crate::keys::{Failure, failure, invalid};
 use crate::number::{milliseconds, whole};
 use crate::options::{
@@ -219,6 +220,22 @@ impl NativeNode {
     pub fn set_certificates(&self, certificates: Vec<NodeCertificate>) -> Result<(), Failure> {
         let pems: Vec<_> = certificates.into_iter().map(Into::into).collect();
         self.node.certificates().replace(&pems).map_err(invalid)
+    }
+
+    /// Returns the requests to WebSocket listeners that wait to be answered, oldest first; each is returned once.
+    #[napi(catch_unwind)]
+    pub fn take_requests(&self) -> Vec<HttpRequestFacts> {
+        let requests = self.node.take_requests().into_iter();
+        requests
+            .map(|(ticket, request)| request_facts(ticket, request))
+            .collect()
+    }
+
+    /// Answers a request; returns false if its connection was given up.
+    #[napi(catch_unwind)]
+    pub fn answer_request(&self, ticket: f64, answer: HttpAnswerFacts) -> Result<bool, Failure> {
+        let ticket = ticket_of(ticket)?;
+        Ok(self.node.answer_request(ticket, answer.try_into()?))
     }
 
     /// Binds a listener; with `reuse_port`, other processes may bind its port too.

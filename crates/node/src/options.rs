@@ -95,6 +95,8 @@ pub struct NodeWebSocket {
     pub roots: Vec<String>,
     /// Whether certificates of remotes are verified.
     pub verify: bool,
+    /// Whether requests to listeners that are no upgrade wait for an answer.
+    pub passes_requests: bool,
 }
 
 /// A certificate with its chain, and its private key, in PEM.
@@ -249,6 +251,7 @@ impl TryFrom<NodeWebSocket> for WebSocketOptions {
         Ok(Self {
             certificates,
             trust,
+            passes_requests: options.passes_requests,
         })
     }
 }

@@ -30,6 +30,7 @@ numbers! {
     COMPLETION = 16,
     LISTENER_CLOSED = 17,
     GATE_QUESTIONS = 18,
+    HTTP_REQUESTS = 19,
 }
 
 numbers! {
@@ -198,6 +199,7 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
         }
         Record::Completion { request } => [COMPLETION, request, 0, 0],
         Record::GateQuestions { node } => [GATE_QUESTIONS, node, 0, 0],
+        Record::HttpRequests { node } => [HTTP_REQUESTS, node, 0, 0],
         Record::ListenerClosed { listener } => [LISTENER_CLOSED, listener, 0, 0],
         Record::Diagnostics { waiting, dropped } => [DIAGNOSTICS, 0, waiting, dropped],
     }

@@ -149,6 +149,10 @@ pub enum ConnectError {
     /// The remote's request, of this method, was for something else than our WebSocket.
     #[error("a {0} request that is not for our WebSocket")]
     NotWebSocket(Box<str>),
+    /// The remote's request was for something else than our WebSocket, and the application has
+    /// answered it.
+    #[error("a request that the application has answered")]
+    Answered,
     /// A limit of ours does not allow the connection.
     #[error("{0}")]
     Refused(Refusal),

@@ -57,6 +57,8 @@ pub(crate) enum Ready {
     },
     /// Questions of a node's gate wait to be taken.
     GateQuestions { node: u32 },
+    /// Requests to the WebSocket listeners of a node wait to be taken.
+    HttpRequests { node: u32 },
     /// A command has ended.
     Completion(Completion),
     /// A listener has ended.

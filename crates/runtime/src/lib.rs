@@ -36,7 +36,7 @@ pub use slot::{Proposals, ResetReport, StreamSlot, Taken};
 pub use stats::{Counter, HubStats};
 pub use store::CommandStore;
 pub use transport::websocket::{
-    CertificatePem, Certificates, CertificatesError, Roots, Trust, WebSocketOptions,
+    CertificatePem, Certificates, CertificatesError, HttpRequest, Roots, Trust, WebSocketOptions,
 };
 
 pub use ferroswarm_pnet::{Fingerprint, KeyError as PskError, PreSharedKey};
@@ -50,6 +50,7 @@ pub use ferroswarm_secure::{
     HandshakeError, Identity, KeyType, Keypair, PeerId, PublicKey, Role, Security,
 };
 pub use ferroswarm_store::StoreError;
+pub use ferroswarm_websocket::{ANSWER_BODY_BYTES_MAX, Answer as HttpAnswer};
 pub use multiaddr::Multiaddr;
 
 mod attempts;

@@ -205,6 +205,8 @@ fn admit(shared: &Arc<Shared>, arrival: Arrival, listener: u32) {
                     shared.hub.stats.admissions_refused.add(1);
                     return;
                 }
+                // No upgrade was asked for.
+                ConnectError::Answered => return,
                 error => {
                     shared.hub.stats.upgrades_failed.add(1);
                     Fact::upgrade(stage, error)

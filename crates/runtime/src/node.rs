@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use ferroswarm_pnet::PreSharedKey;
 use ferroswarm_quic::Config as QuicConfig;
 use ferroswarm_secure::{Identity, PeerId, Role, Security};
+use ferroswarm_websocket::Answer as HttpAnswer;
 use multiaddr::Multiaddr;
 use tokio::sync::{Semaphore, watch};
 
@@ -31,7 +32,9 @@ use crate::resolve::{DnsOptions, Names, RecordKind};
 use crate::resources::{ConnectionScope, ResourceOptions, Resources};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::threads::{IoThreads, Seat, default_count, join};
-use crate::transport::websocket::{Certificates, WebSocketOptions, WebSockets};
+use crate::transport::websocket::{
+    Certificates, HttpRequest, Requests, WebSocketOptions, WebSockets,
+};
 use crate::transport::{Endpoints, RawConnection, Transports};
 use crate::upgrade::{UpgradeConfig, Upgraded};
 
@@ -139,6 +142,7 @@ impl Node {
         let quic =
             Endpoints::new(&options.quic, &options.identity, epoch).map_err(io::Error::other)?;
         let quic = Arc::new(quic);
+        let web_sockets = WebSockets::new(options.web_socket, &hub, id);
         let shared = Shared {
             id,
             hub,
@@ -153,10 +157,7 @@ impl Node {
             limits: Arc::new(options.limits),
             resources: Resources::new(options.resources),
             gate: options.gate,
-            transports: Transports {
-                quic,
-                web_sockets: WebSockets::new(options.web_socket),
-            },
+            transports: Transports { quic, web_sockets },
             names: Names::new(options.dns),
             threads: Mutex::new(IoThreads::start(count)?),
             listeners: Mutex::default(),
@@ -192,6 +193,19 @@ impl Node {
     /// Returns the certificates of its WebSocket listeners, which may be replaced.
     pub fn certificates(&self) -> &Certificates {
         self.shared.transports.web_sockets.certificates()
+    }
+
+    /// Returns the requests to WebSocket listeners that wait to be answered, oldest first; none unless
+    /// [`WebSocketOptions::passes_requests`].
+    pub fn take_requests(&self) -> Vec<(u64, HttpRequest)> {
+        let requests = self.shared.transports.web_sockets.requests();
+        requests.map_or_else(Vec::new, Requests::take)
+    }
+
+    /// Answers a request. Returns false if nobody waits for the answer any more.
+    pub fn answer_request(&self, ticket: u64, answer: HttpAnswer) -> bool {
+        let requests = self.shared.transports.web_sockets.requests();
+        requests.is_some_and(|requests| requests.answer(ticket, answer))
     }
 
     /// Returns the time since it was started, which is the clock of its rates.

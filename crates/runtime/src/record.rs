@@ -124,6 +124,12 @@ pub enum Record {
         /// The node.
         node: u32,
     },
+    /// Requests to WebSocket listeners that are no upgrade wait:
+    /// [`Node::take_requests`](crate::Node::take_requests).
+    HttpRequests {
+        /// The node.
+        node: u32,
+    },
     /// A command has ended: [`Environment::take_outcome`](crate::Environment::take_outcome).
     Completion {
         /// The request.

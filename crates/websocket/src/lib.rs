@@ -13,8 +13,9 @@ pub use frame::{FRAME_BYTES_MAX, HEADER_BYTES_MAX};
 pub use mask::MaskKeys;
 pub use session::{Received, Session};
 pub use upgrade::{
-    HEAD_BYTES_MAX, HEADERS_MAX, Request, RequestKind, RequestReader, Status, UpgradeRequest,
-    append_refusal, append_switch,
+    ANSWER_BODY_BYTES_MAX, Answer, CONTINUE, HEAD_BYTES_MAX, HEADERS_MAX, PlainRequest,
+    REQUEST_BODY_BYTES_MAX, Request, RequestKind, RequestReader, Status, UpgradeRequest,
+    append_answer, append_refusal, append_switch,
 };
 
 mod close;

@@ -176,6 +176,7 @@ impl Environment {
                 emit(Record::Completion { request });
             }
             Ready::GateQuestions { node } => emit(Record::GateQuestions { node }),
+            Ready::HttpRequests { node } => emit(Record::HttpRequests { node }),
             Ready::ListenerClosed { listener } => emit(Record::ListenerClosed { listener }),
             Ready::Diagnostics => {
                 let (waiting, dropped) = self.hub.pending_diagnostics();

@@ -351,6 +351,7 @@ impl Driver {
             | Record::StreamOutgoing { .. }
             | Record::ProtocolQuery { .. }
             | Record::GateQuestions { .. }
+            | Record::HttpRequests { .. }
             | Record::ListenerClosed { .. }
             | Record::AttemptsFailed { .. }
             | Record::PipeReady { .. }

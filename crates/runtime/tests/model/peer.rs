@@ -312,6 +312,7 @@ impl Peer {
             Record::StreamOutgoing { .. }
             | Record::Completion { .. }
             | Record::GateQuestions { .. }
+            | Record::HttpRequests { .. }
             | Record::ListenerClosed { .. }
             | Record::AttemptsFailed { .. }
             | Record::PipeReady { .. }

@@ -1,13 +1,18 @@
-//! The upgrade of HTTP/1.1 to WebSocket (RFC 6455, section 4), in both roles.
+//! The upgrade of HTTP/1.1 to WebSocket (RFC 6455, section 4), in both roles, and requests that are
+//! none.
 
 use aws_lc_rs::digest;
 use data_encoding::BASE64;
 use httparse::Header;
 
+pub use plain::{
+    ANSWER_BODY_BYTES_MAX, Answer, CONTINUE, PlainRequest, REQUEST_BODY_BYTES_MAX, append_answer,
+};
 pub use request::{Request, RequestKind, RequestReader, Status, append_refusal, append_switch};
 pub use response::UpgradeRequest;
 
 mod head;
+mod plain;
 mod request;
 mod response;
 

@@ -79,10 +79,20 @@ impl Status {
         code: 400,
         phrase: "Bad Request",
     };
-    /// Nothing is served here but upgrades.
+    /// Nothing is served here but upgrades, to the path of the listener.
     pub const NOT_FOUND: Self = Self {
         code: 404,
         phrase: "Not Found",
+    };
+    /// The request has a body without a length.
+    pub const LENGTH_REQUIRED: Self = Self {
+        code: 411,
+        phrase: "Length Required",
+    };
+    /// The body of the request exceeds the limit.
+    pub const CONTENT_TOO_LARGE: Self = Self {
+        code: 413,
+        phrase: "Content Too Large",
     };
     /// The upgrade is to another version.
     pub const UPGRADE_REQUIRED: Self = Self {
@@ -93,6 +103,11 @@ impl Status {
     pub const HEADERS_TOO_LARGE: Self = Self {
         code: 431,
         phrase: "Request Header Fields Too Large",
+    };
+    /// Too many requests are pending.
+    pub const UNAVAILABLE: Self = Self {
+        code: 503,
+        phrase: "Service Unavailable",
     };
 }
 
@@ -205,6 +220,6 @@ pub fn append_refusal(status: Status, input: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn is_head(input: &[u8]) -> bool {
+pub(super) fn is_head(input: &[u8]) -> bool {
     input.starts_with(b"HEAD ")
 }

@@ -271,6 +271,7 @@ impl Reactor {
             | Record::ConnectionCarried { .. }
             | Record::StreamOutgoing { .. }
             | Record::GateQuestions { .. }
+            | Record::HttpRequests { .. }
             | Record::ListenerClosed { .. }
             | Record::AttemptsFailed { .. }
             | Record::PipeReady { .. }

@@ -6,8 +6,10 @@ use std::sync::OnceLock;
 
 use multiaddr::Multiaddr;
 use rustls::{ClientConnection, ServerConfig, ServerConnection};
+use tokio::sync::Semaphore;
 
 use crate::command::{ConnectError, Stage};
+use crate::hub::Hub;
 use crate::pipe::BytePipe;
 use crate::sync::Arc;
 
@@ -15,14 +17,19 @@ use super::{Dialling, RawConnection, tcp};
 
 pub(crate) use address::Address;
 pub use certificates::{CertificatePem, Certificates, CertificatesError, Roots, Trust};
+pub use requests::HttpRequest;
+pub(crate) use requests::Requests;
 
 use certificates::{DialerConfig, listener_config};
 use pipe::FramePipe;
+use requests::PENDING_MAX;
 use tls::TlsPipe;
+use upgrade::Site;
 
 mod address;
 mod certificates;
 mod pipe;
+mod requests;
 mod tail;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -37,6 +44,9 @@ pub struct WebSocketOptions {
     pub certificates: Arc<Certificates>,
     /// The servers that dials with TLS trust. Defaults to those of the system's roots.
     pub trust: Trust,
+    /// Whether the application answers requests to listeners that are no upgrade:
+    /// [`Node::take_requests`](crate::Node::take_requests). Defaults to false, with which they get 404.
+    pub passes_requests: bool,
 }
 
 /// Settings of a node's WebSocket transport.
@@ -45,19 +55,29 @@ pub(crate) struct WebSockets {
     certificates: Arc<Certificates>,
     listener: OnceLock<Arc<ServerConfig>>,
     dialer: DialerConfig,
+    /// Requests that the application answers; `None` if it answers none.
+    requests: Option<Requests>,
 }
 
 impl WebSockets {
-    pub(crate) fn new(options: WebSocketOptions) -> Self {
+    /// Creates the settings of node number `node`, whose notifications go to `hub`.
+    pub(crate) fn new(options: WebSocketOptions, hub: &Arc<Hub>, node: u32) -> Self {
+        let passes_requests = options.passes_requests;
         Self {
             certificates: options.certificates,
             listener: OnceLock::new(),
             dialer: DialerConfig::new(options.trust),
+            requests: passes_requests.then(|| Requests::new(hub, node)),
         }
     }
 
     pub(crate) fn certificates(&self) -> &Certificates {
         &self.certificates
+    }
+
+    /// Returns the requests that the application answers.
+    pub(crate) const fn requests(&self) -> Option<&Requests> {
+        self.requests.as_ref()
     }
 
     fn listener_config(&self) -> Result<Arc<ServerConfig>, ConnectError> {
@@ -105,6 +125,8 @@ async fn upgrade_dialled(
 pub(crate) struct Listener {
     tcp: tcp::Listener,
     address: Arc<Address>,
+    /// A permit for each request that is no upgrade.
+    places: Arc<Semaphore>,
 }
 
 impl Listener {
@@ -112,6 +134,7 @@ impl Listener {
         Ok(Self {
             tcp: tcp::Listener::bind(address.socket(), shares_port)?,
             address: Arc::new(address),
+            places: Arc::new(Semaphore::new(PENDING_MAX)),
         })
     }
 
@@ -120,6 +143,7 @@ impl Listener {
         Ok(Arrival {
             tcp: self.tcp.accept().await?,
             address: Arc::clone(&self.address),
+            places: Arc::clone(&self.places),
         })
     }
 
@@ -133,6 +157,7 @@ impl Listener {
 pub(crate) struct Arrival {
     tcp: tcp::Arrival,
     address: Arc<Address>,
+    places: Arc<Semaphore>,
 }
 
 impl Arrival {
@@ -155,10 +180,15 @@ impl Arrival {
                 Arc::new(TlsPipe::accept(pipe, connection).await.map_err(explained)?)
             }
         };
-        let pipe = upgrade::accept(pipe, &self.address).await?;
-        let local = self.address.with_suffix(&tcp.local);
-        let remote = self.address.with_suffix(&tcp.remote);
-        Ok(RawConnection::over(pipe, local, remote))
+        let site = Site {
+            address: &self.address,
+            local: self.address.with_suffix(&tcp.local),
+            remote: self.address.with_suffix(&tcp.remote),
+            requests: settings.requests(),
+            places: &self.places,
+        };
+        let pipe = site.accept(pipe).await?;
+        Ok(RawConnection::over(pipe, site.local, site.remote))
     }
 }
 

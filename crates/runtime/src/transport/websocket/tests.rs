@@ -2,13 +2,14 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use ferroswarm_secure::{Identity, KeyType, Keypair};
-use ferroswarm_websocket::{RequestError, ResponseError};
+use ferroswarm_websocket::{Answer, RequestError, ResponseError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
 use super::testing::{authority, certificate};
 use super::*;
+use crate::live::Bell;
 use crate::sync::Mutex;
 use crate::transport::Carrier;
 
@@ -27,7 +28,11 @@ fn settings(certificates: &[CertificatePem], trust: Trust) -> WebSockets {
         ..WebSocketOptions::default()
     };
     options.certificates.replace(certificates).unwrap();
-    WebSockets::new(options)
+    WebSockets::new(options, &hub(), 1)
+}
+
+fn hub() -> Arc<Hub> {
+    Hub::new(Box::new(Bell(Arc::default())))
 }
 
 fn address(text: &str) -> Address {
@@ -322,6 +327,132 @@ fn anything_but_an_upgrade_gets_a_proper_answer() {
         panic!("expected no upgrade, found {error}");
     };
     assert_eq!(&*method, "G".repeat(16));
+}
+
+/// The settings of a node whose application answers requests.
+fn answering(certificates: &[CertificatePem]) -> WebSockets {
+    let options = WebSocketOptions {
+        passes_requests: true,
+        ..WebSocketOptions::default()
+    };
+    options.certificates.replace(certificates).unwrap();
+    WebSockets::new(options, &hub(), 1)
+}
+
+/// Takes the next request, once there is one.
+async fn next_request(settings: &WebSockets) -> (u64, HttpRequest) {
+    loop {
+        match settings.requests().unwrap().take().pop() {
+            Some(taken) => return taken,
+            None => tokio::task::yield_now().await,
+        }
+    }
+}
+
+fn answer_of(text: &str) -> Answer {
+    Answer::new(200, "OK", Vec::new(), text.into()).unwrap()
+}
+
+#[test]
+fn the_application_answers_what_is_no_upgrade() {
+    let settings = answering(&[]);
+    run(async {
+        let (listener, address) = listen("/ws", "/ws");
+        let dialer = async {
+            let mut socket = TcpStream::connect(address.socket()).await.unwrap();
+            let head = "POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+            socket.write_all(head.as_bytes()).await.unwrap();
+            let mut permission = [0; 25];
+            socket.read_exact(&mut permission).await.unwrap();
+            assert_eq!(&permission, b"HTTP/1.1 100 Continue\r\n\r\n");
+            socket.write_all(b"bodymore").await.unwrap();
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let accepted = async { listener.accept().await.unwrap().open(&settings).await };
+        let application = async {
+            let (ticket, request) = next_request(&settings).await;
+            assert_eq!(
+                (&*request.head.method, &*request.head.target),
+                ("POST", "/a")
+            );
+            assert_eq!(request.body, b"body");
+            assert!(request.local.to_string().ends_with("/ws") && !request.is_secure);
+            let requests = settings.requests().unwrap();
+            assert!(requests.answer(ticket, answer_of("hello")));
+            assert!(!requests.answer(ticket, answer_of("again")));
+        };
+        let (answer, accepted, ()) = tokio::join!(dialer, accepted, application);
+        assert!(matches!(accepted, Err(ConnectError::Answered)));
+        assert!(
+            answer.ends_with("\r\nConnection: close\r\n\r\nhello"),
+            "{answer}"
+        );
+        // Upgrades are what they were.
+        let [dialled, accepted] = connect(&listener, &address, &settings).await;
+        check_echo(&*pipe(dialled), &*pipe(accepted)).await;
+    });
+}
+
+#[test]
+fn pending_requests_of_a_listener_are_bounded_and_end_with_their_connections() {
+    let settings = answering(&[]);
+    let get = b"GET / HTTP/1.1\r\n\r\n";
+    run(async {
+        let (listener, address) = listen("/ws", "/ws");
+        let mut asking = Vec::new();
+        let connected = async || {
+            let mut socket = TcpStream::connect(address.socket()).await.unwrap();
+            socket.write_all(get).await.unwrap();
+            let arrival = listener.accept().await.unwrap();
+            (socket, Box::pin(arrival.open(&settings)))
+        };
+        for _ in 0..PENDING_MAX {
+            let (socket, mut opening) = connected().await;
+            let pending = async {
+                while settings.requests().unwrap().take().is_empty() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                _ = &mut opening => panic!("nobody has answered"),
+                () = pending => {}
+            }
+            asking.push((socket, opening));
+        }
+        let beyond = async || {
+            let (mut socket, opening) = connected().await;
+            let mut answer = String::new();
+            let reading = async {
+                socket.read_to_string(&mut answer).await.unwrap();
+                drop(socket);
+            };
+            let (opened, ()) = tokio::join!(opening, reading);
+            (opened.err().unwrap(), answer)
+        };
+        let (error, answer) = beyond().await;
+        assert!(matches!(error, ConnectError::NotWebSocket(_)));
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        // One that is given up leaves nothing, and makes room.
+        drop(asking.pop());
+        assert!(
+            !settings
+                .requests()
+                .unwrap()
+                .answer(PENDING_MAX as u64 - 1, answer_of("late"))
+        );
+        let served = async {
+            let (ticket, _) = next_request(&settings).await;
+            settings
+                .requests()
+                .unwrap()
+                .answer(ticket, answer_of("room"))
+        };
+        let ((error, answer), is_awaited) = tokio::join!(beyond(), served);
+        assert!(matches!(error, ConnectError::Answered) && is_awaited);
+        assert!(answer.ends_with("room"), "{answer}");
+    });
 }
 
 #[test]
