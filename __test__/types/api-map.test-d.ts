@@ -155,6 +155,7 @@ import type {
   UseTransient,
   WebSocketCertificate,
   WebSocketOptions,
+  WebSocketRequestInfo,
   Yamux,
   YamuxConn,
   YamuxOptions
@@ -381,6 +382,7 @@ export type Named = [
   UseTransient,
   WebSocketCertificate,
   WebSocketOptions,
+  WebSocketRequestInfo,
   WithinOptions,
   WriteCloser,
   Writer,

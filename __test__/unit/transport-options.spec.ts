@@ -164,7 +164,7 @@ const resolved = (options: unknown) => {
 }
 
 test('WebSocket has no certificate by default, and verifies those of peers', (t) => {
-  t.deepEqual(resolved({}), { certificates: [], roots: [], verify: true })
+  t.deepEqual(resolved({}), { certificates: [], roots: [], verify: true, onRequest: undefined })
 })
 
 test('certificates are PEM, bytes of it, or paths of its files, one or several', async (t) => {
@@ -242,7 +242,8 @@ test('a certificate that cannot be used is refused by name, and its key is not s
     [{ roots: [CERTIFICATE, KEY] }, /^expected webSocket\.roots\[1\] to be certificates in PEM$/],
     [{ roots: [''] }, /^expected webSocket\.roots\[0\] .* received a string of 0 characters$/],
     [{ verify: 1 }, /^expected webSocket\.verify to be true or false/],
-    [{ onRequest: () => {} }, /^unknown option "webSocket\.onRequest"/]
+    [{ onRequest: 'yes' }, /^expected webSocket\.onRequest to be a function/],
+    [{ request: () => {} }, /^unknown option "webSocket\.request"/]
   ]
   for (const [options, expected] of cases) {
     const message = refused(options)
@@ -383,7 +384,12 @@ test('the native side gets the options as they are resolved, and only those that
       connectionWindowBytes: 24 * MIB,
       maxStreams: 256
     },
-    webSocket: { certificates: [{ cert: CERTIFICATE, key: KEY }], roots: [], verify: false }
+    webSocket: {
+      certificates: [{ cert: CERTIFICATE, key: KEY }],
+      roots: [],
+      verify: false,
+      passesRequests: false
+    }
   })
   const { psk, ...others } = nativeTransports(resolveOptions({ psk: DIGITS }))
   t.is(Buffer.from(psk ?? []).toString(), DIGITS)

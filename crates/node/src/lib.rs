@@ -13,8 +13,8 @@ pub mod error_code;
 #[cfg(target_os = "linux")]
 mod event_loop;
 pub mod gate;
-pub mod http;
 mod hot;
+pub mod http;
 pub mod keys;
 pub mod muxer_session;
 pub mod native_node;

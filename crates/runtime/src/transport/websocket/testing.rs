@@ -1,7 +1,7 @@
 //! Certificates for tests.
 
 use data_encoding::BASE64;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rcgen::{CertificateParams, IsCa, KeyPair};
 
 use super::CertificatePem;
 
@@ -10,12 +10,8 @@ pub(crate) fn certificate(names: &[&str]) -> CertificatePem {
     self_signed(names, IsCa::NoCa)
 }
 
-/// Creates that of an authority, which has names nevertheless.
-pub(crate) fn authority(names: &[&str]) -> CertificatePem {
-    self_signed(names, IsCa::Ca(BasicConstraints::Unconstrained))
-}
-
-fn self_signed(names: &[&str], is_ca: IsCa) -> CertificatePem {
+/// Creates a certificate for `names`, which may be that of an authority, signed by itself.
+pub(crate) fn self_signed(names: &[&str], is_ca: IsCa) -> CertificatePem {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(names).unwrap();

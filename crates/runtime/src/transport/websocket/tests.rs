@@ -3,11 +3,12 @@ use std::time::Duration;
 
 use ferroswarm_secure::{Identity, KeyType, Keypair};
 use ferroswarm_websocket::{Answer, RequestError, ResponseError};
+use rcgen::{BasicConstraints, IsCa};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
-use super::testing::{authority, certificate};
+use super::testing::{certificate, self_signed};
 use super::*;
 use crate::live::Bell;
 use crate::sync::Mutex;
@@ -238,7 +239,8 @@ fn without_a_certificate_no_handshake_succeeds() {
 
 #[test]
 fn the_certificate_of_an_authority_is_named_as_that() {
-    let pems = [authority(&["127.0.0.1"])];
+    let authority = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pems = [self_signed(&["127.0.0.1"], authority)];
     let trust = Trust::Roots(Roots::from_pem(&pems[0].chain).unwrap());
     let settings = settings(&pems, trust);
     run(async {
