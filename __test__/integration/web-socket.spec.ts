@@ -463,6 +463,25 @@ test('a frame that breaks WebSocket is answered by a close frame, and the error 
   })
 })
 
+test('the request is for the host that was dialled, by its name if it has one', async (t) => {
+  const hosts: (string | undefined)[] = []
+  const server = createServer()
+  server.on('upgrade', ({ headers }, socket) => {
+    hosts.push(headers.host)
+    socket.end('HTTP/1.1 503 Service Unavailable\r\n\r\n')
+  })
+  server.listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const dialer = await createNode(t)
+  for (const host of ['dns4/localhost', 'dns4/LOCALHOST.', 'ip4/127.0.0.1']) {
+    const dial = dialer.dialAddr(`/${host}/tcp/${port}/ws`, undefined, { force: true })
+    t.regex(await refusalOf(t, dial), /503/)
+  }
+  t.deepEqual(hosts, [`localhost:${port}`, `localhost:${port}`, `127.0.0.1:${port}`])
+})
+
 test("an application's HTTP server hands its upgrades over", async (t) => {
   const swarm = await createNode(t)
   swarm.handle(ECHO, (stream) => stream.readable.pipeTo(stream.writable))

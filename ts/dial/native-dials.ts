@@ -91,6 +91,8 @@ export class NativeDials {
     this.#parallel = Math.max(this.parallel, parallel)
     const { security, initiator } = this.#manner
     const addresses = plan.map(({ address }) => address)
+    const hosts = plan.map(({ host = '' }) => host)
+    const hasHosts = hosts.some((host) => host !== '')
     const { request, result } = this.#host.command((node, number) =>
       node.dial(
         number,
@@ -99,9 +101,13 @@ export class NativeDials {
         plan.flatMap(({ delayMs, timeoutMs, holdMs }) => [delayMs, timeoutMs, holdMs]),
         // Shared natively by all dials of the peer.
         parallel,
-        security === undefined && initiator
+        security === undefined && initiator && !hasHosts
           ? undefined
-          : { initiator, ...(security && { security: [...security] }) }
+          : {
+              initiator,
+              ...(security && { security: [...security] }),
+              ...(hasHosts && { hosts })
+            }
       )
     )
     this.#requests.set(request, { addresses, unended: addresses.length })

@@ -10,6 +10,8 @@ export interface PlannedAttempt {
   readonly address: string
   /** The peer that the remote must be. */
   readonly peer: string | undefined
+  /** The name that a WebSocket asks for if its address has none: that which the address was resolved from. */
+  readonly host?: string | undefined
   /** Since the start of the dial; a failure of the previous attempt starts it earlier, and brings forward those behind. */
   readonly delayMs: number
   /** For this attempt, including its upgrade. */

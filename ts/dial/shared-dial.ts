@@ -12,6 +12,7 @@ import {
   type ResourceScopeClosedError
 } from '../errors.ts'
 import type { DialGate } from '../gate/swarm-gate.ts'
+import { requestHost } from '../identity/transport-forms.ts'
 import type { NativeAttempt, NativeRefusal } from '../native/addon.ts'
 import { CustomDials, type CustomDialsHost, isCustom, type PlanEntry } from './custom-dials.ts'
 import {
@@ -179,7 +180,10 @@ export class SharedDial {
 
   /** Adds the addresses of a plan that this dial does not have yet. */
   add(plan: readonly PlanEntry[], resolvedFrom?: string): void {
-    const fresh = plan.filter(({ address }) => !this.#addresses.has(address))
+    const host = resolvedFrom === undefined ? undefined : requestHost(resolvedFrom)
+    const fresh = plan
+      .filter(({ address }) => !this.#addresses.has(address))
+      .map((entry) => (host === undefined ? entry : { ...entry, host }))
     for (const entry of fresh) this.#addresses.set(entry.address, { entry, resolvedFrom, tries: 0 })
     if (!this.#hasStarted) this.#queued.push(...fresh)
     else this.#attempt(fresh)

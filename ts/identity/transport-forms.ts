@@ -191,6 +191,17 @@ export function namedText(
   return isHostName(other) ? { name: other, transport: undefined } : undefined
 }
 
+/**
+ * Returns the name that a WebSocket without TLS at a named address is asked for, as HTTP has it: in ASCII, without the dot
+ * of the root; undefined for another address. With TLS, the resolved address has it.
+ */
+export function requestHost(text: string): string | undefined {
+  const [, name = '', ...service] = NAMED.exec(text) ?? []
+  const spoken = serviceOf(service)
+  if (spoken?.transport !== 'ws' || spoken.isSecure) return undefined
+  return process.getBuiltinModule('node:url').domainToASCII(name.replace(/\.$/, '')) || undefined
+}
+
 /** Returns whether text can be a DNS name. */
 export function isHostName(text: string): boolean {
   return HOST_NAME.test(text)

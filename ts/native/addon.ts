@@ -343,6 +343,8 @@ export interface NativeDialOptions {
   security?: string[]
   /** Whether this side has the dialer's role in the upgrade. Defaults to true. */
   initiator?: boolean
+  /** For each address the name that a WebSocket asks for, or an empty string. */
+  hosts?: string[]
 }
 
 /** One native node. */

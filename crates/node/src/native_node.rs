@@ -286,16 +286,20 @@ impl NativeNode {
         if (peers.len(), times.len(), rest) != (addresses.len(), addresses.len(), &[]) {
             return Err(invalid("expected a peer and three times for each address"));
         }
-        let plan = addresses
+        let mut plan = addresses
             .iter()
             .zip(&peers)
             .zip(times)
             .map(|((address, peer), times)| planned_attempt(address, peer, *times))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         let DialOptions {
             security,
             initiator,
+            hosts,
         } = options.unwrap_or_default();
+        for (attempt, host) in plan.iter_mut().zip(hosts.into_iter().flatten()) {
+            attempt.host = Some(host.into_boxed_str()).filter(|host| !host.is_empty());
+        }
         self.node.dial(
             whole(request)?,
             DialRequest {
@@ -475,6 +479,7 @@ fn planned_attempt(address: &str, peer: &str, times: [f64; 3]) -> Result<Planned
     Ok(PlannedAttempt {
         address: parse_address(address)?,
         peer: expected_peer(Some(peer).filter(|peer| !peer.is_empty()))?,
+        host: None,
         delay: delay?,
         timeout: timeout?,
         hold: hold?,

@@ -127,6 +127,9 @@ pub struct DialOptions {
     pub security: Option<Vec<String>>,
     /// Whether this side has the dialer's role in the upgrade. Defaults to true.
     pub initiator: Option<bool>,
+    /// For each address the name that it was resolved from, if a WebSocket is to ask for that, or an empty string. Defaults
+    /// to none.
+    pub hosts: Option<Vec<String>>,
 }
 
 /// Options of the upgrade of a duplex.

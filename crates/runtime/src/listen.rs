@@ -393,6 +393,7 @@ mod tests {
         let plan = PlannedAttempt {
             address: asking.address.clone(),
             peer: None,
+            host: None,
             delay: Duration::ZERO,
             timeout: Duration::from_secs(60),
             hold: Duration::ZERO,

@@ -197,6 +197,7 @@ impl Pair {
         let request = DialRequest {
             plan: vec![PlannedAttempt {
                 peer: None,
+                host: None,
                 address,
                 delay: Duration::ZERO,
                 timeout: HANG,

@@ -46,6 +46,9 @@ pub struct PlannedAttempt {
     pub address: Multiaddr,
     /// Expected peer; any if `None`.
     pub peer: Option<PeerId>,
+    /// The name that the address was resolved from, for the request of a WebSocket whose address has
+    /// none.
+    pub host: Option<Box<str>>,
     /// Delay from the start of the dial. The attempt starts when its predecessor fails, if that is
     /// earlier, and the later ones are then brought forward by as much.
     pub delay: Duration,
@@ -181,6 +184,7 @@ async fn connect(
     let dialling = Dialling {
         identity,
         peer: attempt.peer,
+        host: attempt.host.as_deref(),
         stage: &progress.stage,
         connected: &progress.connected,
         upgrade_timeout: shared.limits.outbound_upgrade_timeout,
@@ -274,6 +278,7 @@ mod tests {
         PlannedAttempt {
             address,
             peer: None,
+            host: None,
             delay: Duration::ZERO,
             timeout: Duration::from_secs(10),
             hold: Duration::ZERO,

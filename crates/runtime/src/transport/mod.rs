@@ -47,6 +47,8 @@ pub(crate) struct Dialling<'a> {
     pub(crate) identity: &'a Identity,
     /// Expected peer; any if `None`.
     pub(crate) peer: Option<PeerId>,
+    /// The name that the address was resolved from, if it is known.
+    pub(crate) host: Option<&'a str>,
     /// Current stage, for a caller that may abandon the dial at any time.
     pub(crate) stage: &'a Mutex<Stage>,
     /// When the socket was connected, and so the upgrade has begun.

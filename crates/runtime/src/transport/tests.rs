@@ -64,6 +64,7 @@ fn dial(node: &Node, address: &Multiaddr) -> Result<[Multiaddr; 2], Attempt> {
     let attempt = PlannedAttempt {
         address: address.clone(),
         peer: None,
+        host: None,
         delay: Duration::ZERO,
         timeout: Duration::from_secs(60),
         hold: Duration::ZERO,

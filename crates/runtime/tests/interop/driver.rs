@@ -213,6 +213,7 @@ impl Driver {
         let dial = DialRequest {
             plan: vec![PlannedAttempt {
                 peer: Some(peer.parse().expect("a peer id")),
+                host: None,
                 address: address.parse().expect("an address"),
                 delay: Duration::ZERO,
                 timeout: HANG,

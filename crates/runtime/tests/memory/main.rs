@@ -223,6 +223,7 @@ impl Pair {
             DialRequest {
                 plan: vec![PlannedAttempt {
                     peer: None,
+                    host: None,
                     address: self.address.clone(),
                     delay: Duration::ZERO,
                     timeout: HANG,

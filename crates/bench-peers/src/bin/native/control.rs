@@ -86,6 +86,7 @@ impl Reactor {
         let dial = DialRequest {
             plan: vec![PlannedAttempt {
                 peer: Some(peer.parse::<PeerId>()?),
+                host: None,
                 address: address.parse()?,
                 delay: Duration::ZERO,
                 timeout: DIAL_TIMEOUT,

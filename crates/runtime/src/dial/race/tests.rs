@@ -54,6 +54,7 @@ fn plan_of(entries: &[Entry]) -> Vec<PlannedAttempt> {
     let planned = |&(delay, timeout, _): &Entry| PlannedAttempt {
         address: "/ip4/192.0.2.1/tcp/1".parse().expect("an address"),
         peer: None,
+        host: None,
         delay: ms(delay),
         timeout: ms(timeout),
         hold: HOLD,

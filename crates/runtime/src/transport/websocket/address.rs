@@ -93,19 +93,21 @@ impl Address {
         path.is_none_or(|path| request.is_for(path))
     }
 
-    /// Returns the host of a request, with its port unless it is the default.
-    pub(super) fn host(&self) -> String {
+    /// Returns the host of a request, with its port unless it is the default: the name of TLS, that
+    /// which the address was `resolved_from`, or the IP address.
+    pub(super) fn host(&self, resolved_from: Option<&str>) -> String {
         let (name, default) = match &self.tls {
-            None => (None, 80),
-            Some(ServerName::DnsName(name)) => (Some(name.as_ref().to_owned()), 443),
+            None => (resolved_from, 80),
+            Some(ServerName::DnsName(name)) => (Some(name.as_ref()), 443),
             Some(_) => (None, 443),
         };
         let port = self.socket.port();
-        let name = name.unwrap_or_else(|| match self.socket {
-            SocketAddr::V4(socket) => socket.ip().to_string(),
+        let name = match (name, self.socket) {
+            (Some(name), _) => name.to_owned(),
+            (None, SocketAddr::V4(socket)) => socket.ip().to_string(),
             // Without its zone, which has no meaning to the remote.
-            SocketAddr::V6(socket) => format!("[{}]", socket.ip()),
-        });
+            (None, SocketAddr::V6(socket)) => format!("[{}]", socket.ip()),
+        };
         match port == default {
             true => name,
             false => format!("{name}:{port}"),
@@ -153,7 +155,12 @@ mod tests {
             let found = address.tls.as_ref().map(|name| name.to_str().into_owned());
             assert_eq!(found.as_deref(), name, "{text}");
             assert_eq!(address.path.as_deref(), path, "{text}");
-            assert_eq!(address.host(), host, "{text}");
+            assert_eq!(address.host(None), host, "{text}");
+            let named = host
+                .replace("1.2.3.4", "b.example")
+                .replace("[::1]", "b.example");
+            let expected = if address.tls.is_some() { host } else { &*named };
+            assert_eq!(address.host(Some("b.example")), expected, "{text}");
             let tcp = text.parse::<Multiaddr>().unwrap().iter().take(2).collect();
             assert_eq!(address.with_suffix(&tcp).to_string(), text);
         }

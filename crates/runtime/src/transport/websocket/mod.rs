@@ -98,7 +98,7 @@ pub(super) async fn dial(
     let tcp = tcp::dial(address.socket()).await?;
     *dialling.stage.lock() = Stage::Security;
     let pipe = Arc::new(tcp.pipe);
-    let upgrading = upgrade_dialled(pipe, address, settings);
+    let upgrading = upgrade_dialled(pipe, address, settings, dialling.host);
     let pipe = dialling.upgrading(upgrading).await?;
     let local = address.with_suffix(&tcp.local);
     let remote = address.with_suffix(&tcp.remote);
@@ -109,6 +109,7 @@ async fn upgrade_dialled(
     pipe: Arc<dyn BytePipe>,
     address: &Address,
     settings: &WebSockets,
+    name: Option<&str>,
 ) -> Result<FramePipe, ConnectError> {
     let pipe = match &address.tls {
         None => pipe,
@@ -118,7 +119,7 @@ async fn upgrade_dialled(
             Arc::new(TlsPipe::dial(pipe, connection).await.map_err(explained)?)
         }
     };
-    upgrade::dial(pipe, address).await
+    upgrade::dial(pipe, address, name).await
 }
 
 /// A listening socket whose connections are to be upgraded.

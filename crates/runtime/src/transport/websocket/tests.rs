@@ -62,6 +62,7 @@ async fn dial_within(
     let dialling = Dialling {
         identity: &Identity::new(keypair).unwrap(),
         peer: None,
+        host: None,
         stage: &stage,
         connected: &connected,
         upgrade_timeout,

@@ -159,18 +159,20 @@ async fn send_last(pipe: &Arc<dyn BytePipe>, output: &[u8]) {
     }
 }
 
-/// Requests the upgrade and reads the answer. The caller bounds the time.
+/// Requests the upgrade, of the host `name` if the address has none, and reads the answer. The caller
+/// bounds the time.
 ///
 /// # Errors
 /// Errors of the pipe, and the reason for which the answer is refused.
 pub(super) async fn dial(
     pipe: Arc<dyn BytePipe>,
     address: &Address,
+    name: Option<&str>,
 ) -> Result<FramePipe, ConnectError> {
     let mut request = UpgradeRequest::new().map_err(io::Error::other)?;
     let mut output = Vec::new();
     let path = address.path.as_deref().unwrap_or("/");
-    request.append(&address.host(), path, &mut output);
+    request.append(&address.host(name), path, &mut output);
     write_all(&*pipe, &output).await?;
     let mut input = Vec::new();
     let length = loop {
