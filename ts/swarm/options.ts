@@ -120,8 +120,8 @@ export interface SwarmOptions extends ManagerParts {
   /** Timeouts and windows of QUIC, in a swarm with this transport. See docs/transports.md. */
   quic?: QuicOptions
   /**
-   * Certificates of WebSocket over TLS, and those that are trusted, in a swarm with the transport `ws`. See
-   * docs/transports.md.
+   * Certificates of WebSocket over TLS, those that are trusted, and the handler of other requests to the port, in a swarm
+   * with the transport `ws`. See docs/transports.md.
    */
   webSocket?: WebSocketOptions
   /**

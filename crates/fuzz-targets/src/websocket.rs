@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 
 use ferroswarm_websocket::{
-    Close, FrameError, HEADER_BYTES_MAX, MaskKeys, Received, Request, RequestError, RequestKind,
-    RequestReader, ResponseError, Role, Session, UpgradeRequest, append_refusal, append_switch,
+    Answer, Close, FrameError, HEADER_BYTES_MAX, MaskKeys, PlainRequest, REQUEST_BODY_BYTES_MAX,
+    Received, Request, RequestError, RequestKind, RequestReader, ResponseError, Role, Session,
+    UpgradeRequest, append_answer, append_refusal, append_switch,
 };
 
 use crate::{piece, settings};
@@ -110,6 +111,18 @@ pub fn websocket_upgrade(data: &[u8]) {
     }
 }
 
+/// A request that is no upgrade: its headers can be those of an answer.
+fn answer_plain(head: &[u8], out: &mut Vec<u8>) {
+    match PlainRequest::read(head) {
+        Ok(request) => {
+            assert!(request.body_bytes <= REQUEST_BODY_BYTES_MAX);
+            let answer = Answer::new(200, &request.target, request.headers, Vec::new());
+            append_answer(&answer.expect("a valid status"), head, out);
+        }
+        Err(status) => append_refusal(status, head, out),
+    }
+}
+
 fn answer(input: &[u8], result: Result<Option<Request>, RequestError>) {
     let mut out = Vec::new();
     match result {
@@ -118,7 +131,7 @@ fn answer(input: &[u8], result: Result<Option<Request>, RequestError>) {
             assert!(request.head_bytes <= input.len());
             match request.kind {
                 RequestKind::Upgrade { accept } => append_switch(&accept, &mut out),
-                RequestKind::Other => return,
+                RequestKind::Other => answer_plain(&input[..request.head_bytes], &mut out),
             }
         }
         Err(error) => append_refusal(error.status(), input, &mut out),
