@@ -237,7 +237,7 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   transports: checkTransports,
   quic: (value, name) => loadQuic().checkQuic(value, name),
   webSocket: (value, name) => loadWebSocket().checkWebSocket(value, name),
-  psk: (value, name) => loadPsk().checkPsk(value, name),
+  psk: (value, name) => loadPsk().checkPsk(value, name, native.swarmKeyFingerprint),
   gater: aGater,
   connectionPruner: aFunction,
   autoConnector: aFunction,

@@ -1,8 +1,7 @@
 /** The option `psk` of a swarm: the key of its private network. */
-import { type Check, sizeText } from '../base/arguments.ts'
+import { sizeText } from '../base/arguments.ts'
 import { INSPECT, type InspectArguments, shown } from '../base/inspection.ts'
 import { InvalidParametersError } from '../errors.ts'
-import { native } from '../native/addon.ts'
 import { reasonOf } from '../text/printable.ts'
 
 /**
@@ -40,8 +39,15 @@ export class SwarmKey {
   }
 }
 
-/** @internal Checks the option and its contents. Throws `InvalidParametersError`, which shows none of it. */
-export const checkPsk: Check = (value, name) => {
+/**
+ * @internal Checks the option, and its contents by `parse`, which throws. Throws `InvalidParametersError`, which shows none
+ * of it.
+ */
+export function checkPsk(
+  value: unknown,
+  name: string,
+  parse: (contents: Uint8Array) => void
+): void {
   if (!isPlausible(value)) {
     throw new InvalidParametersError(
       `expected ${name} to be 64 hexadecimal digits, the contents of a swarm.key file, or 32 bytes, ` +
@@ -49,7 +55,7 @@ export const checkPsk: Check = (value, name) => {
     )
   }
   try {
-    native.swarmKeyFingerprint(new SwarmKey(value).contents())
+    parse(new SwarmKey(value).contents())
   } catch (err) {
     throw new InvalidParametersError(
       `expected ${name} to be the contents of a swarm.key file: ${reasonOf(err)}`
