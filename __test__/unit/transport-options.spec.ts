@@ -8,6 +8,7 @@ import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { InvalidParametersError } from '../../ts/errors.ts'
 import type { NamedMultiplexer } from '../../ts/muxer/muxed.ts'
+import { native } from '../../ts/native/addon.ts'
 import { nativeTransports } from '../../ts/swarm/native-transports.ts'
 import { resolveOptions, type SwarmOptions } from '../../ts/swarm/options.ts'
 import {
@@ -300,7 +301,7 @@ const text = (key: SwarmKey): string => Buffer.from(key.contents()).toString()
 
 test('a key of a private network is digits, a swarm.key file, or 32 bytes', (t) => {
   for (const psk of [DIGITS, `${DIGITS}\n`, FILE, Buffer.from(FILE), Buffer.from(DIGITS, 'hex')]) {
-    t.notThrows(() => checkPsk(psk, 'psk'))
+    t.notThrows(() => checkPsk(psk, 'psk', native.swarmKeyFingerprint))
   }
   t.is(text(new SwarmKey(FILE)), FILE)
   t.is(text(new SwarmKey(Buffer.from(FILE))), FILE)
@@ -323,7 +324,7 @@ test('neither an error nor inspection shows a key of a private network', (t) => 
     { key: DIGITS }
   ]
   for (const psk of wrong) {
-    const message = refusal(t, () => checkPsk(psk, 'psk'))
+    const message = refusal(t, () => checkPsk(psk, 'psk', native.swarmKeyFingerprint))
     t.regex(message, /^expected psk to be 64 hexadecimal digits, .*, received [^"]+$/)
     t.false(message.includes('456789'), message)
     t.false(message.includes('home'), message)
