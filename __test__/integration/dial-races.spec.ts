@@ -1,10 +1,13 @@
 import test from 'ava'
+import { AddressManager } from '../../ts/dial/address-manager.ts'
+import { defaultDialRanker } from '../../ts/dial/ranker.ts'
 import { AbortError, ListenError, StateError, TimeoutError } from '../../ts/errors.ts'
 import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { createNode, until } from '../support/pair.ts'
 import { RawPeer } from '../support/raw-peer.ts'
-import { accepts } from '../support/sockets.ts'
+import { accepts, serveSockets } from '../support/sockets.ts'
+import { udpProxy } from '../support/udp-proxy.ts'
 
 const LOCAL = '/ip4/127.0.0.1/tcp/0'
 
@@ -286,4 +289,55 @@ test('listens and unlistens overtaken by closing the swarm reject with StateErro
     if (outcome.status === 'rejected') t.true(outcome.reason instanceof StateError)
   }
   t.deepEqual(swarm.getListenAddrs(), [])
+})
+
+/** The default order with delays that a busy machine does not outlast. */
+const PATIENT = new AddressManager({
+  ranker: (addresses) =>
+    defaultDialRanker(addresses).map(({ address, delay }) => ({
+      address,
+      delay: delay * 100
+    }))
+})
+
+// go 18
+test('no TCP connection is opened to a node that answers over QUIC', async (t) => {
+  const listener = await createNode(t)
+  await listener.listen('/ip4/127.0.0.1/udp/0/quic-v1')
+  let accepted = 0
+  const tcp = await serveSockets(t, () => (accepted += 1))
+  const dialer = await createNode(t, { addressManager: PATIENT })
+  const addresses = [tcp, ...listener.getListenAddrs()]
+  const connection = await dialer.dialPeer(listener.peerId, { addresses })
+  t.is(connection.state.transport, 'quic')
+  t.deepEqual(connection.dialReport.attempts, [])
+  // A SYN that was sent before has arrived by now.
+  t.true(await accepts(tcp))
+  await until(() => accepted > 0)
+  t.is(accepted, 1)
+})
+
+// go 18, A137
+test('a node behind a firewall that drops UDP is reached over TCP', async (t) => {
+  const listener = await createNode(t)
+  await listener.listen(LOCAL, '/ip4/127.0.0.1/udp/0/quic-v1')
+  const [tcp, quic] = ['/tcp/', '/udp/'].map((part) =>
+    listener
+      .getListenAddrs()
+      .map(String)
+      .find((addr) => addr.includes(part))
+  ) as [string, string]
+  const proxy = await udpProxy(t, Number(quic.split('/')[4]))
+  proxy.treat(() => 'drop')
+  const dialer = await createNode(t)
+  const silent = `/ip4/127.0.0.1/udp/${proxy.port}/quic-v1`
+  const connection = await dialer.dialPeer(listener.peerId, { addresses: [tcp, silent] })
+  t.is(connection.state.transport, 'tcp')
+  await until(() => proxy.sent.length > 0)
+  t.deepEqual(
+    connection.dialReport.attempts.map(({ address, stage }) => [address, stage]),
+    [[silent, 'connect']]
+  )
+  t.is(dialer.getTotalConnections(), 1)
+  await until(() => listener.getTotalConnections() === 1)
 })

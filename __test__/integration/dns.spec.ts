@@ -11,6 +11,7 @@ import {
 import { multiaddrOf } from '../../ts/identity/address.ts'
 import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import { createSwarm, Swarm } from '../../ts/swarm.ts'
+import { CERTIFICATE, KEY } from '../support/certificate.ts'
 import {
   type Answer,
   type DnsServer,
@@ -353,4 +354,23 @@ test('options are checked at once', async (t) => {
     const swarm = await createSwarm({ dns: { servers: [server] } })
     await swarm.close()
   }
+})
+
+// U4
+test('the name of a WebSocket address is resolved, and is the name of its certificate', async (t) => {
+  const { swarm } = await stand(t, zone({ 'node.test A': ['127.0.0.1'] }))
+  const listener = await createNode(t, {
+    webSocket: { certificate: { cert: CERTIFICATE, key: KEY } }
+  })
+  await listener.listen('/ip4/127.0.0.1/tcp/0/ws', '/ip4/127.0.0.1/tcp/0/tls/ws')
+  const ports = listener.getListenAddrs().map((addr) => String(addr).split('/')[4])
+  const connection = await swarm.dialAddr(`/dns4/node.test/tcp/${ports[0]}/ws`, listener.peerId)
+  t.is(String(connection.remoteAddr), String(listener.getListenAddrs()[0]))
+  t.is(connection.state.transport, 'ws')
+  // Its certificate is that of localhost.
+  const secure = `/dns4/node.test/tcp/${ports[1]}/tls/ws`
+  const dial = swarm.dialAddr(secure, listener.peerId, { force: true })
+  const err = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+  t.is(String(err.attempts[0]?.address), `/ip4/127.0.0.1/tcp/${ports[1]}/tls/sni/node.test/ws`)
+  t.regex(err.attempts[0]?.cause.message ?? '', /certificate/)
 })

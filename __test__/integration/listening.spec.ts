@@ -1,6 +1,7 @@
 /** Listening: several addresses, duplicates, and the addresses of this host's interfaces. */
 import { networkInterfaces } from 'node:os'
 import test from 'ava'
+import { InvalidParametersError, ListenError } from '../../ts/errors.ts'
 import { createNode, until } from '../support/pair.ts'
 
 const LOCAL = '/ip4/127.0.0.1/tcp/0'
@@ -83,3 +84,40 @@ test('getInterfaceListenAddrs has the addresses of the interfaces in place of wi
   await swarm.unlisten(`/ip4/0.0.0.0/tcp/${four}`)
   t.true(swarm.getInterfaceListenAddrs().every((addr) => !`${addr}`.endsWith(`/${four}`)))
 })
+
+for (const [name, address] of [
+  ['tcp', (host: string) => `${host}/tcp/0`],
+  ['quic', (host: string) => `${host}/udp/0/quic-v1`],
+  ['ws', (host: string) => `${host}/tcp/0/ws`]
+] as const) {
+  // U1
+  test(`${name}: an address without a port is misuse, and nothing is bound`, async (t) => {
+    const swarm = await createNode(t)
+    const portless = address('/ip4/127.0.0.1').replace('/0', '')
+    const listen = (): unknown => swarm.listen(portless)
+    t.throws(listen, { instanceOf: InvalidParametersError, message: /expected a multiaddr/ })
+    const err = await t.throwsAsync(swarm.listen('/ip4/127.0.0.1'), { instanceOf: ListenError })
+    t.regex(err.message, /names no port/)
+    t.deepEqual(swarm.getListenAddrs(), [])
+  })
+
+  for (const host of ['/ip4/127.0.0.1', '/ip6/::1']) {
+    // U1, A156
+    test(`${name}: a port of ${host} that is in use is refused, and free after unlisten and close`, async (t) => {
+      const [one, other] = await Promise.all([createNode(t), createNode(t)])
+      await one.listen(address(host))
+      const bound = String(one.getListenAddrs()[0])
+      const err = await t.throwsAsync(other.listen(bound), { instanceOf: ListenError })
+      t.is(err.attempts[0]?.cause.code, 'ERR_ADDRESS_IN_USE')
+      t.deepEqual(other.getListenAddrs(), [])
+      t.true(await one.unlisten(bound))
+      t.false(await one.unlisten(bound))
+      t.true(await other.listen(bound))
+      await other.close()
+      await one.listen(bound)
+      t.deepEqual(one.getListenAddrs().map(String), [bound])
+      const dialer = await createNode(t)
+      t.is(String((await dialer.dialAddr(bound, one.peerId)).remoteAddr), bound)
+    })
+  }
+}

@@ -155,6 +155,7 @@ test('connections that a listener accepts count in their subnet', async (t) => {
   await t.notThrowsAsync(dial())
 })
 
+// U3
 test('the dialler decides by the order of its list, among what the listener has', async (t) => {
   const one = frameMuxer('/one')
   const two = frameMuxer('/two')

@@ -311,6 +311,7 @@ test('an identity follows from its key', (t) => {
   })
 })
 
+// U3
 test('the engine of the muxer is an option of either end', async (t) => {
   const { outbound, inbound } = await createPair(t, { dialer: { muxers: ['yamux-crate'] } })
   t.is(outbound.state.muxerEngine, 'yamux-crate')

@@ -81,14 +81,6 @@ test('a refused value that holds a secret is not printed', (t) => {
   t.is(refusal(t, { random: { key: 'hunter2' } }).includes('hunter2'), false)
 })
 
-test.serial('a private network required by the environment is refused as unsupported', (t) => {
-  process.env.LIBP2P_FORCE_PNET = '1'
-  t.teardown(() => {
-    delete process.env.LIBP2P_FORCE_PNET
-  })
-  t.regex(refusal(t, {}), /^LIBP2P_FORCE_PNET=1 asks for a private network/)
-})
-
 test('names of the prototype are unknown options', (t) => {
   for (const name of ['toString', 'constructor', 'hasOwnProperty', '__proto__']) {
     const options = Object.defineProperty({}, name, { value: 1, enumerable: true })

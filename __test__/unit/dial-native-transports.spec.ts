@@ -51,6 +51,7 @@ test('all addresses of this host are dialled at once, with the 5 s of a local ne
   ])
 })
 
+// U2
 test('an address of a transport that is not enabled is not dialled, and its transport is named', async (t) => {
   for (const [address, name] of [
     [QUIC, 'quic'],
@@ -175,6 +176,7 @@ test('a loopback address is not given up for others of a transport that is not e
   t.deepEqual(dials[0]?.addresses, [loopback])
 })
 
+// U2
 test('the first transport of the list that takes an address has it', (t) => {
   const own: Transport = { canDial: () => true, dial: () => Promise.reject(new Error('unused')) }
   const addresses = [TCP, QUIC, '/memory/1', '/onion3/x:1']

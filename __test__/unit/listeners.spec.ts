@@ -63,6 +63,7 @@ test('without an address it listens on those that a transport takes, and refuses
   })
 })
 
+// U2
 test('an address of a transport that is not enabled is refused by its name', async (t) => {
   for (const [address, name] of [
     ['/ip4/127.0.0.1/udp/0/quic-v1', 'quic'],

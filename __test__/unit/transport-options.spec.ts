@@ -19,6 +19,7 @@ import {
 } from '../../ts/transport/choice.ts'
 import { checkPsk, SwarmKey } from '../../ts/transport/pre-shared-key.ts'
 import { checkQuic, type QuicOptions, resolveQuic } from '../../ts/transport/quic-options.ts'
+import { Transports } from '../../ts/transport/transports.ts'
 import {
   checkCertificates,
   checkWebSocket,
@@ -32,6 +33,7 @@ function refusal(t: ExecutionContext, call: () => unknown): string {
   return t.throws(call, { instanceOf: InvalidParametersError }).message
 }
 
+// S19
 test('a swarm has tcp, quic and ws, unless it names its transports', (t) => {
   t.deepEqual(resolveOptions({}).transports, ['tcp', 'quic', 'ws'])
   t.deepEqual(resolveOptions({ transports: ['memory', 'unix'] }).transports, ['memory', 'unix'])
@@ -428,4 +430,24 @@ test('the options of a swarm show none of its keys', (t) => {
   t.false(shown.includes('456789') || shown.includes('PRIVATE KEY'))
   t.throws(() => resolveOptions({ psk: DIGITS.slice(1) }), { instanceOf: InvalidParametersError })
   t.throws(() => resolveOptions({ psk: DIGITS, transports: ['quic'] }), { message: /with psk/ })
+})
+
+// S19
+test('one transport by name takes its own addresses alone', (t) => {
+  const { transports } = resolveOptions({ transports: ['quic'] })
+  t.deepEqual(transports, ['quic'])
+  const chosen = new Transports(transports, () => t.fail())
+  t.is(chosen.dialling('/ip4/192.0.2.1/udp/4001/quic-v1'), 'quic')
+  t.is(chosen.dialling('/ip4/192.0.2.1/tcp/4001'), undefined)
+  t.is(
+    chosen.refusalOf('/ip4/192.0.2.1/tcp/4001')?.reason,
+    'tcp is none of the transports of this swarm'
+  )
+})
+
+// S19
+test('a transport that is no list, or by another name of the option, is misuse', (t) => {
+  const message = (options: object): string => refusal(t, () => resolveOptions(options))
+  t.is(message({ transport: 'tcp' }), 'unknown option "transport"; did you mean transports?')
+  t.is(message({ transports: 'tcp' }), 'expected transports to be an array, received "tcp"')
 })
