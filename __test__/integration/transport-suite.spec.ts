@@ -230,6 +230,18 @@ for (const [name, { transport, listen, options: own = {} }] of Object.entries(RO
     t.deepEqual(told, { connected: 10, disconnected: 10 })
     t.deepEqual([dialer.getTotalConnections(), listener.getTotalConnections()], [0, 0])
   })
+
+  over('a connection whose close has resolved takes no place of its peer', async (t, ends) => {
+    const { dialer, listener, connection } = ends
+    await connection.close()
+    // More than a peer may have at a time.
+    for (let count = 0; count < 20; count += 1) {
+      const addresses = listener.getListenAddrs()
+      const again = await dialer.dialPeer(listener.peerId, { addresses })
+      await again.close()
+    }
+    t.is(dialer.getTotalConnections(), 0)
+  })
 }
 
 /** Resolves to the state of a connection at both ends, the dialler's first. */

@@ -1,9 +1,9 @@
 /** Proxies that add latency. */
 
-import { createSocket, type Socket as Datagrams } from 'node:dgram'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { ExecutionContext } from 'ava'
+import { udpProxy } from './udp-proxy.ts'
 
 const HOST = '127.0.0.1'
 
@@ -45,30 +45,7 @@ async function socketProxy(t: ExecutionContext, port: number, delayMs: number): 
 }
 
 async function datagramProxy(t: ExecutionContext, port: number, delayMs: number): Promise<number> {
-  const sockets: Datagrams[] = []
-  const open = async (): Promise<Datagrams> => {
-    const socket = createSocket('udp4')
-    sockets.push(socket)
-    socket.bind(0, HOST)
-    await once(socket, 'listening')
-    return socket
-  }
-  let isOver = false
-  const send = (from: Datagrams, bytes: Uint8Array, to: number): void => {
-    setTimeout(() => isOver || from.send(bytes, to, HOST), delayMs)
-  }
-  t.teardown(() => {
-    isOver = true
-    for (const socket of sockets) socket.close()
-  })
-  const near = await open()
-  // One dialer: the far socket answers to where the last datagram came from.
-  const far = await open()
-  let dialer = 0
-  near.on('message', (bytes, from) => {
-    dialer = from.port
-    send(far, bytes, port)
-  })
-  far.on('message', (bytes) => send(near, bytes, dialer))
-  return near.address().port
+  const proxy = await udpProxy(t, port)
+  proxy.treat(() => delayMs)
+  return proxy.port
 }

@@ -1,10 +1,10 @@
-/** A UDP proxy between one dialer and a listener, which a test makes lossy or moves to other ports. */
+/** A UDP proxy between one dialer and a listener, which a test makes lossy, slow or hostile, or moves to other ports. */
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import type { ExecutionContext } from 'ava'
 
-/** What becomes of a datagram. */
-export type Fate = 'deliver' | 'drop' | 'repeat' | 'delay'
+/** What becomes of a datagram; a number is the milliseconds after which it is delivered. */
+export type Fate = 'deliver' | 'drop' | 'repeat' | 'delay' | number
 
 export interface UdpProxy {
   /** Where dialers send to. */
@@ -15,53 +15,74 @@ export interface UdpProxy {
   readonly answers: readonly Buffer[]
   /** Decides on each datagram from now on, in both directions. */
   treat(fate: () => Fate): void
+  /** Changes each datagram from now on, in both directions. */
+  alter(change: (bytes: Buffer) => Buffer): void
   /** Sends what follows to the listener from another port, as a NAT does that has forgotten the dialer. */
   rebind(): Promise<void>
 }
 
-/** Datagrams recorded in each direction. */
-const RECORDED_MAX = 64
+const HOST = '127.0.0.1'
+
+/** Enough for others to overtake a datagram. */
+const DELAY_MS = 5
 
 async function bound(): Promise<Socket> {
   const socket = createSocket('udp4')
-  socket.bind(0, '127.0.0.1')
+  socket.bind(0, HOST)
   await once(socket, 'listening')
   return socket
 }
 
-/** Starts a proxy in front of a listener's port; it is closed when the test ends. */
-export async function udpProxy(t: ExecutionContext, target: number): Promise<UdpProxy> {
+/** Starts a proxy in front of a listener's port; it is closed when the test ends. Records the first datagrams of each direction. */
+export async function udpProxy(
+  t: ExecutionContext,
+  target: number,
+  { recorded = 64 }: { recorded?: number } = {}
+): Promise<UdpProxy> {
   const front = await bound()
   let back = await bound()
   let dialer = 0
   let fate: () => Fate = () => 'deliver'
+  let change = (bytes: Buffer): Buffer => bytes
   const sent: Buffer[] = []
   const answers: Buffer[] = []
   const sockets = [front, back]
+  let isOver = false
   t.teardown(() => {
+    isOver = true
     for (const socket of sockets) socket.close()
   })
-  const pass = (send: () => void): void => {
+  const pass = (bytes: Buffer, record: Buffer[], from: () => Socket, to: () => number): void => {
+    if (record.length < recorded) record.push(bytes)
     const next = fate()
     if (next === 'drop') return
-    if (next === 'delay') {
-      setTimeout(send, 5).unref()
-      return
+    const send = (): void => {
+      if (!isOver) from().send(change(bytes), to(), HOST)
     }
-    send()
+    if (next === 'delay') setTimeout(send, DELAY_MS)
+    else if (typeof next === 'number') setTimeout(send, next)
+    else send()
     if (next === 'repeat') send()
   }
   const answerTo = (socket: Socket): void => {
-    socket.on('message', (bytes) => {
-      if (answers.length < RECORDED_MAX) answers.push(bytes)
-      pass(() => front.send(bytes, dialer, '127.0.0.1'))
-    })
+    socket.on('message', (bytes) =>
+      pass(
+        bytes,
+        answers,
+        () => front,
+        () => dialer
+      )
+    )
   }
   answerTo(back)
   front.on('message', (bytes, { port }) => {
     dialer = port
-    if (sent.length < RECORDED_MAX) sent.push(bytes)
-    pass(() => back.send(bytes, target, '127.0.0.1'))
+    pass(
+      bytes,
+      sent,
+      () => back,
+      () => target
+    )
   })
   return {
     port: front.address().port,
@@ -69,6 +90,9 @@ export async function udpProxy(t: ExecutionContext, target: number): Promise<Udp
     answers,
     treat(next) {
       fate = next
+    },
+    alter(next) {
+      change = next
     },
     async rebind() {
       back = await bound()
