@@ -280,7 +280,11 @@ test('unread single bytes over QUIC cost at most twice their number and a chunk 
 test('the ninth connection of a host over QUIC is refused, another host is served, and a place that is left is free', async (t) => {
   const listener = await listening(t, {
     ...CROWDED,
-    limits: { loopbackExempt: false, rates: [], peerDefault: { connections: 100, connectionsInbound: 100 } }
+    limits: {
+      loopbackExempt: false,
+      rates: [],
+      peerDefault: { connections: 100, connectionsInbound: 100 }
+    }
   })
   const host = await listening(t, { ...CROWDED, retry: { maxRetries: 0 } }, '127.0.0.2')
   const open: Connection[] = []

@@ -25,11 +25,18 @@ export interface Stand {
 }
 
 /** Options of the node. */
-export type StandOptions = Pick<SwarmOptions, 'connections' | 'limits'>
+export type StandOptions = Pick<SwarmOptions, 'connections' | 'limits'> & {
+  /** Where it listens; TCP if left out. */
+  readonly listen?: string
+}
 
-export async function createStand(t: ExecutionContext, options: StandOptions = {}): Promise<Stand> {
+export async function createStand(
+  t: ExecutionContext,
+  { listen = '/ip4/127.0.0.1/tcp/0', ...options }: StandOptions = {}
+): Promise<Stand> {
   // A long deadline, so that an early disconnect is due to the misbehaviour.
   const pair = await createPair(t, {
+    listen,
     listener: {
       ...options,
       connections: { inboundUpgradeTimeout: 60_000, ...options.connections }
@@ -75,5 +82,5 @@ export async function createStand(t: ExecutionContext, options: StandOptions = {
 }
 
 function portOf(swarm: Swarm): number {
-  return Number(`${swarm.getListenAddrs()[0]}`.split('/').at(-1))
+  return Number(`${swarm.getListenAddrs()[0]}`.split('/')[4])
 }

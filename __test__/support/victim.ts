@@ -21,22 +21,23 @@ export interface Victim {
 }
 
 /**
- * Starts a victim with these limits and options on a free port, by default of 127.0.0.1; `descriptors` limits the files
+ * Starts a victim with these limits and options on a free port, by default of 127.0.0.1 and with nothing `over` TCP; `descriptors` limits the files
  * that its process can open. The bystander dials it on loopback.
  */
 export async function startVictim(
   limits: LimitConfig = {},
   options: {
     host?: '127.0.0.1' | '::'
+    over?: '' | '/ws'
     descriptors?: number
     connections?: Omit<ConnectionConfig, 'strategy'>
   } = {}
 ): Promise<Victim> {
-  const { host = '127.0.0.1', descriptors, connections = {} } = options
+  const { host = '127.0.0.1', over = '', descriptors, connections = {} } = options
   const path = new URL('./programs/victim.ts', import.meta.url)
   const execArgv = ['--expose-gc']
   const limited = ['-c', `ulimit -n ${descriptors}; exec "$0" "$@"`, process.execPath, ...execArgv]
-  const child = fork(path, [JSON.stringify({ limits, connections }), host], {
+  const child = fork(path, [JSON.stringify({ limits, connections }), host, over], {
     ...(descriptors === undefined ? { execArgv } : { execPath: '/bin/sh', execArgv: limited }),
     // With one arena per thread, free memory would look like a leak.
     env: { ...process.env, MALLOC_ARENA_MAX: '2' }
@@ -50,7 +51,7 @@ export async function startVictim(
   const { port } = await answer<{ port: number }>()
   const swarm = await createSwarm({ services: { ping: false, identify: false } })
   const connection = await swarm.dialAddr(
-    host === '127.0.0.1' ? `/ip4/127.0.0.1/tcp/${port}` : `/ip6/::1/tcp/${port}`
+    `${host === '127.0.0.1' ? '/ip4/127.0.0.1' : '/ip6/::1'}/tcp/${port}${over}`
   )
   const victim: Victim = {
     port,

@@ -1,6 +1,6 @@
 /**
  * A node under attack, in its own process so that its memory can be measured. Its arguments are `limits` and
- * `connections` as JSON and the address of its listener. Sends its port over IPC; answers a message with its figures, a number by blocking the
+ * `connections` as JSON, the host of its listener, and what it speaks over TCP, such as `/ws`. Sends its port over IPC; answers a message with its figures, a number by blocking the
  * event loop for as many milliseconds first; exits with its parent.
  *
  *     node --expose-gc victim.ts '{}' 127.0.0.1
@@ -49,8 +49,8 @@ swarm.addEventListener('connected', ({ detail }) => {
     ends.push(error instanceof Libp2pError ? error.code : '')
   })
 })
-const host = process.argv[3] ?? '127.0.0.1'
-await swarm.listen(host === '::' ? '/ip6/::/tcp/0' : `/ip4/${host}/tcp/0`)
+const [host = '127.0.0.1', over = ''] = process.argv.slice(3)
+await swarm.listen(`${host === '::' ? '/ip6/::' : `/ip4/${host}`}/tcp/0${over}`)
 process.on('message', (message) => {
   if (typeof message === 'number') {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, message)
@@ -58,7 +58,7 @@ process.on('message', (message) => {
   process.send?.(figures())
 })
 process.once('disconnect', () => process.exit())
-process.send?.({ port: Number(`${swarm.getListenAddrs()[0]}`.split('/').at(-1)) })
+process.send?.({ port: Number(`${swarm.getListenAddrs()[0]}`.split('/')[4]) })
 
 function figures(): VictimFigures {
   for (let times = 0; times < 3; times += 1) globalThis.gc?.()
