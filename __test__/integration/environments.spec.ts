@@ -22,6 +22,7 @@ const AT_ONCE = 3
 /** Bytes at both ends together: a connection, its peer's identify data, and the lists that hold it. */
 const HEAP_OF_CONNECTION_MAX = 3_500
 
+// A174, A176
 test.serial(
   '200 workers terminated under traffic leave neither threads nor descriptors nor memory',
   async (t) => {
@@ -39,6 +40,7 @@ test.serial(
   }
 )
 
+// A175
 test.serial('200 processes exit under traffic with their own code and no signal', async (t) => {
   t.timeout(110_000)
   const random = seeded(11)

@@ -1,5 +1,5 @@
 /**
- * Two nodes with every kind of traffic between them until their environment ends: a worker that is terminated, or a
+ * Two nodes with every kind of traffic between them, over TCP, QUIC and WebSocket, until their environment ends: a worker that is terminated, or a
  * process that exits at the moment given on its command line.
  *
  *     node traffic.ts timer <ms>      process.exit(7) <ms> after the start, in any state
@@ -17,7 +17,8 @@ const ECHO = '/ferroswarm/test/echo/1.0.0'
 const OPTIONS = {
   ioThreads: 1,
   services: { identify: true, ping: true },
-  connections: { maxPerPeer: Infinity }
+  connections: { maxPerPeer: Infinity },
+  limits: 'unlimited'
 } as const
 
 const [how, figure] = isMainThread ? process.argv.slice(2) : []
@@ -42,13 +43,18 @@ listener.handle(BULK, async (stream) => {
     stream.send(into.subarray(0, 5_000))
   }
 })
-await listener.listen('/ip4/127.0.0.1/tcp/0')
+await listener.listen(
+  '/ip4/127.0.0.1/tcp/0',
+  '/ip4/127.0.0.1/udp/0/quic-v1',
+  '/ip4/127.0.0.1/tcp/0/ws'
+)
 const addresses = listener.getListenAddrs()
-
-const connection = await dialer.dialPeer(listener.peerId, { addresses })
-void bulk(connection)
-void echo(connection)
-// A connection of its own: concurrent dials share one.
+// One after the other: concurrent dials share a connection.
+for (const address of addresses) {
+  const connection = await dialer.dialAddr(address, listener.peerId, { force: true })
+  void bulk(connection)
+  void echo(connection)
+}
 void requests(await dialer.dialPeer(listener.peerId, { addresses, force: true }))
 void churn()
 
@@ -88,8 +94,9 @@ async function requests(over: Connection): Promise<void> {
 
 /** Opens and closes connections, every other one with its own node and that node's thread. */
 async function churn(): Promise<void> {
-  for (;;) {
-    const another = await dialer.dialPeer(listener.peerId, { addresses, force: true })
+  for (let count = 0; ; count += 1) {
+    const address = addresses[count % addresses.length] as (typeof addresses)[0]
+    const another = await dialer.dialAddr(address, listener.peerId, { force: true })
     await another.close()
     const passing = await createSwarm(OPTIONS)
     await passing.dialPeer(listener.peerId, { addresses })
