@@ -52,8 +52,8 @@ for (const [name, listen] of Object.entries(CASES)) {
       const received = await Promise.all(streams.map((stream) => stream.read({ maxBytes: BYTES })))
       const expected = Array.from({ length: STREAMS }, (_, index) => hashOf(pattern(BYTES, index)))
       t.deepEqual(received.map(hashOf).sort(), expected.sort())
+      for (const stream of streams) await stream.close()
       await until(() => usageOf(swarm, 'system').memory === 0)
-      await worker.terminate()
     }
   )
 }
