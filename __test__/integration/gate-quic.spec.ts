@@ -10,8 +10,8 @@ import {
   type SwarmOptions,
   type UpgradedConnection
 } from '../../ts/index.ts'
-import { ECHO, echo, exchanged } from '../support/echo.ts'
-import { createNode, pattern, turns, until } from '../support/pair.ts'
+import { assertEcho, echoing, portOf } from '../support/echo.ts'
+import { turns, until } from '../support/pair.ts'
 import { usageOf } from '../support/scopes.ts'
 import { udpProxy } from '../support/udp-proxy.ts'
 
@@ -30,9 +30,7 @@ async function node(
   t: ExecutionContext,
   { host = '127.0.0.1', ...options }: SwarmOptions & { host?: string } = {}
 ): Promise<Node> {
-  const swarm = await createNode(t, { retry: { maxRetries: 2 }, ...options })
-  swarm.handle(ECHO, echo)
-  await swarm.listen(listenAt(host))
+  const swarm = await echoing(t, listenAt(host), { retry: { maxRetries: 2 }, ...options })
   const refused: RefusedDetail[] = []
   swarm.addEventListener('refused', ({ detail }) => void refused.push(detail))
   return { swarm, refused }
@@ -40,12 +38,6 @@ async function node(
 
 const dial = (dialer: Node, listener: Node) =>
   dialer.swarm.dialPeer(listener.swarm.peerId, { addresses: listener.swarm.getListenAddrs() })
-
-/** Asserts that bytes come back over a connection from one node to another. */
-async function assertServed(t: ExecutionContext, dialer: Node, listener: Node): Promise<void> {
-  const sent = pattern(10_000)
-  t.is(Buffer.compare(await exchanged(await dial(dialer, listener), sent), sent), 0)
-}
 
 /** Returns the first refusal of each remote: one whose first flight is two datagrams may be refused twice. */
 function perRemote({ refused }: Node): RefusedDetail[] {
@@ -161,7 +153,7 @@ test('a host on the deny list is refused at its first packet, and others are ser
     ]
   )
   t.regex(`${listener.refused[0]?.remoteAddr}`, /^\/ip4\/127\.0\.0\.2\/udp\/\d+\/quic-v1$/)
-  await assertServed(t, await node(t, { host: '127.0.0.3' }), listener)
+  await assertEcho(t, await dial(await node(t, { host: '127.0.0.3' }), listener), 10_000)
 })
 
 // G2
@@ -173,7 +165,7 @@ test('an allow list refuses every other host, and both lists change at run time'
     await node(t, { host: '127.0.0.5', retry: { maxRetries: 0 } }),
     await node(t, { host: '127.0.0.9', retry: { maxRetries: 0 } })
   ]
-  await assertServed(t, inside, listener)
+  await assertEcho(t, await dial(inside, listener), 10_000)
   await t.throwsAsync(dial(outside, listener), { instanceOf: DialAllFailedError })
   await until(() => perRemote(listener).length === 1)
   t.is(listener.refused[0]?.rule, 'not in the allow list')
@@ -182,13 +174,12 @@ test('an allow list refuses every other host, and both lists change at run time'
     addresses: listener.swarm.getListenAddrs(),
     force: true
   })
-  const sent = pattern(100)
-  t.is(Buffer.compare(await exchanged(await again, sent), sent), 0)
+  await assertEcho(t, await again, 100)
 })
 
 test('an address over QUIC that the lists refuse is not dialled, and the error has the rule', async (t) => {
   const listener = await node(t)
-  const proxy = await udpProxy(t, Number(`${listener.swarm.getListenAddrs()[0]}`.split('/')[4]))
+  const proxy = await udpProxy(t, portOf(listener.swarm))
   const dialer = await node(t, { connections: { deny: ['127.0.0.0/8'] } })
   const addresses = [`/ip4/127.0.0.1/udp/${proxy.port}/quic-v1`]
   const dialled = dialer.swarm.dialPeer(listener.swarm.peerId, { addresses })
@@ -207,7 +198,7 @@ test('open connections over QUIC that a new entry refuses are closed with the co
   await until(() => listener.swarm.getTotalConnections() === 1)
   const [inbound] = listener.swarm.getConnections()
   listener.swarm.connectionGate.deny('127.0.0.3', { closeOpen: true })
-  await assertServed(t, dialer, listener)
+  await assertEcho(t, await dial(dialer, listener), 10_000)
   listener.swarm.connectionGate.deny('127.0.0.2', { closeOpen: true })
   await connection.closed
   t.like(connection.closeReason, { closeCode: ConnectionErrorCode.Gated, remote: true })

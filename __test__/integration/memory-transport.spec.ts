@@ -2,21 +2,13 @@
 import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
 import { DialAllFailedError, ListenError, type Swarm } from '../../ts/index.ts'
-import { createNode, pattern, until } from '../support/pair.ts'
+import { addressOf, assertEcho, ECHO, echoing as echoingAt } from '../support/echo.ts'
+import { createNode, until } from '../support/pair.ts'
 
-const ECHO = '/echo/1.0.0'
 const MEMORY = { transports: ['memory'] } as const
 
-async function echoing(t: ExecutionContext, address = '/memory/0'): Promise<Swarm> {
-  const node = await createNode(t, MEMORY)
-  node.handle(ECHO, (stream) => stream.readable.pipeTo(stream.writable))
-  await node.listen(address)
-  return node
-}
-
-function addressOf(node: Swarm): string {
-  return `${node.getListenAddrs()[0]}`
-}
+const echoing = (t: ExecutionContext, address = '/memory/0'): Promise<Swarm> =>
+  echoingAt(t, address, MEMORY)
 
 test('two nodes exchange bytes in memory, secured and multiplexed as over a socket', async (t) => {
   const listener = await echoing(t)
@@ -27,12 +19,8 @@ test('two nodes exchange bytes in memory, secured and multiplexed as over a sock
   t.is(connection.state.security, '/tls/1.0.0')
   t.is(connection.state.muxer, '/yamux/1.0.0')
   t.is(`${connection.remoteAddr}`, addressOf(listener))
-  const sent = pattern(3_000_000)
-  const stream = await connection.newStream(ECHO)
-  t.is(stream.remoteAddress, undefined)
-  const sending = stream.write(sent).then(() => stream.closeWrite())
-  t.is(Buffer.compare(await stream.read(), sent), 0)
-  await sending
+  t.is((await connection.newStream(ECHO)).remoteAddress, undefined)
+  await assertEcho(t, connection)
   await connection.close()
   await until(() => listener.getTotalConnections() === 0)
 })
@@ -59,7 +47,10 @@ test('two listeners on 0 get numbers of their own', async (t) => {
 
 test('a number that nobody listens on refuses the dial at once', async (t) => {
   const dialer = await createNode(t, { ...MEMORY, retry: { maxRetries: 0 } })
-  const dial = dialer.dialAddr('/memory/4711')
+  const free = await echoing(t)
+  const address = addressOf(free)
+  await free.close()
+  const dial = dialer.dialAddr(address)
   const { attempts } = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
   t.is(attempts[0]?.stage, 'connect')
   t.regex(attempts[0]?.cause.message ?? '', /refused/i)

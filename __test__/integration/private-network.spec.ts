@@ -14,14 +14,13 @@ import {
   InvalidParametersError,
   Libp2pError,
   ListenError,
-  type Swarm,
   type SwarmOptions
 } from '../../ts/index.ts'
 import { CERTIFICATE, KEY } from '../support/certificate.ts'
 import { program } from '../support/cli.ts'
-import { createNode, pattern, until } from '../support/pair.ts'
+import { addressOf, assertEcho, echoing, portOf } from '../support/echo.ts'
+import { createNode, until } from '../support/pair.ts'
 
-const ECHO = '/echo/1.0.0'
 const DIGITS = createHash('sha256').update('a network').digest('hex')
 /** Differs in one bit. */
 const OTHER = `${DIGITS.slice(0, -1)}${(Number.parseInt(DIGITS.slice(-1), 16) ^ 1).toString(16)}`
@@ -32,13 +31,6 @@ const TCP = '/ip4/127.0.0.1/tcp/0'
 const IMPATIENT: SwarmOptions = {
   connections: { inboundUpgradeTimeout: 1_000, outboundUpgradeTimeout: 1_000 },
   retry: { maxRetries: 0 }
-}
-
-async function echoing(t: ExecutionContext, listen: string, options: SwarmOptions): Promise<Swarm> {
-  const node = await createNode(t, options)
-  node.handle(ECHO, (stream) => stream.readable.pipeTo(stream.writable))
-  await node.listen(listen)
-  return node
 }
 
 const ADDRESSES: Record<string, (t: ExecutionContext) => Promise<string>> = {
@@ -62,11 +54,8 @@ for (const [name, addressFor] of Object.entries(ADDRESSES)) {
     const addresses = listener.getListenAddrs()
     const connection = await dialer.dialPeer(listener.peerId, { addresses })
     t.is(connection.state.security, '/tls/1.0.0')
-    const sent = pattern(3_000_000)
-    const stream = await connection.newStream(ECHO)
-    const sending = stream.write(sent).then(() => stream.closeWrite())
-    t.is(Buffer.compare(await stream.read(), sent), 0)
-    await sending
+    await assertEcho(t, connection)
+    await assertEcho(t, connection, 0)
     await connection.close()
     await until(() => listener.getTotalConnections() === 0)
   })
@@ -119,7 +108,7 @@ test('duplexes of the application are encrypted by the key too', async (t) => {
 
 test('every byte is encrypted by the key, from the first after the nonce', async (t) => {
   const listener = await echoing(t, TCP, { psk: DIGITS })
-  const port = Number(`${listener.getListenAddrs()[0]}`.split('/')[4])
+  const port = portOf(listener)
   const seen: Buffer[] = []
   const relay = createServer((near) => {
     const far = connect(port, '127.0.0.1')
@@ -143,7 +132,7 @@ test('every byte is encrypted by the key, from the first after the nonce', async
 // A146
 test('a remote that stops within its nonce is disconnected at the deadline', async (t) => {
   const listener = await echoing(t, TCP, { ...IMPATIENT, psk: DIGITS })
-  const socket = connect(Number(`${listener.getListenAddrs()[0]}`.split('/')[4]), '127.0.0.1')
+  const socket = connect(portOf(listener), '127.0.0.1')
   t.teardown(() => socket.destroy())
   let received = 0
   socket
@@ -173,8 +162,7 @@ test('a swarm.key file is one with either line ending and encoding', async (t) =
     file('bin', bytes)
   ]) {
     const dialer = await createNode(t, { psk })
-    const [address] = listener.getListenAddrs()
-    const connection = await dialer.dialAddr(`${address}`, listener.peerId)
+    const connection = await dialer.dialAddr(addressOf(listener), listener.peerId)
     t.is(`${connection.remotePeer}`, `${listener.peerId}`)
   }
   for (const psk of [
@@ -243,8 +231,7 @@ test('the key shows in no error, inspection or log', async (t) => {
   for (const psk of [DIGITS, FILE, Buffer.from(DIGITS, 'hex')]) {
     const node = await createNode(t, { ...IMPATIENT, psk, logger })
     const other = await echoing(t, TCP, { ...IMPATIENT, psk: OTHER })
-    const [address] = other.getListenAddrs()
-    const err = await t.throwsAsync(node.dialAddr(`${address}`, other.peerId))
+    const err = await t.throwsAsync(node.dialAddr(addressOf(other), other.peerId))
     for (const shown of [node, node.options, err]) assertNoKey(t, shown)
   }
   t.true(logged.length > 0)

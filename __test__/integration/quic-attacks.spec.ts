@@ -7,7 +7,7 @@ import { StreamErrorCode } from '../../ts/constants.ts'
 import { AbortError, DialAllFailedError, StreamResetError } from '../../ts/errors.ts'
 import type { Connection, Stream, Swarm, SwarmOptions } from '../../ts/index.ts'
 import { times } from '../support/bad-input.ts'
-import { ECHO, echo, exchanged } from '../support/echo.ts'
+import { assertEcho, echoing, portOf } from '../support/echo.ts'
 import { refusalsOf } from '../support/limits.ts'
 import { createNode, pattern, until } from '../support/pair.ts'
 import { firstFlights, sendFlight, udpSocket } from '../support/quic-flights.ts'
@@ -41,15 +41,9 @@ async function listening(
   options: SwarmOptions = {},
   host = '127.0.0.1'
 ): Promise<Swarm> {
-  const node = await createNode(t, options)
-  node.handle(ECHO, echo)
+  const node = await echoing(t, `/ip4/${host}/udp/0/quic-v1`, options)
   node.handle(UNREAD, (stream) => void held.push(stream))
-  await node.listen(`/ip4/${host}/udp/0/quic-v1`)
   return node
-}
-
-function portOf(node: Swarm): number {
-  return Number(String(node.getListenAddrs()[0]).split('/')[4])
 }
 
 function dial(
@@ -59,11 +53,6 @@ function dial(
 ): Promise<Connection> {
   const address = `/ip4/127.0.0.1/udp/${port}/quic-v1`
   return dialer.dialAddr(address, listener.peerId, { force: true, ...options })
-}
-
-async function assertEcho(t: ExecutionContext, connection: Connection, bytes = 100_000) {
-  const sent = pattern(bytes)
-  t.is(Buffer.compare(await exchanged(connection, sent), sent), 0)
 }
 
 const pendingOf = (node: Swarm): number => usageOf(node, 'transient').connectionsInbound

@@ -1,6 +1,5 @@
 /** What only QUIC has: datagrams that are lost, repeated, forged and rerouted. Its streams are in the stream suites. */
 
-import { createHash } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import test, { type ExecutionContext } from 'ava'
@@ -14,7 +13,7 @@ import {
 import { readExactly } from '../../ts/io/index.ts'
 import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import type { Swarm } from '../../ts/swarm.ts'
-import { ECHO, echo } from '../support/echo.ts'
+import { assertEcho, ECHO, echoing, portOf } from '../support/echo.ts'
 import { createNode, outcomeOf, pattern, until } from '../support/pair.ts'
 import { seeded } from '../support/random.ts'
 import { usageOf } from '../support/scopes.ts'
@@ -27,29 +26,11 @@ const KIB = 1024
 const RETRY = 0xf0
 const LONG_TYPE = 0xf0
 
-async function listening(t: ExecutionContext, options: SwarmOptions = {}): Promise<Swarm> {
-  const node = await createNode(t, options)
-  node.handle(ECHO, echo)
-  await node.listen(LOCAL)
-  return node
-}
-
-function portOf(node: Swarm): number {
-  return Number(String(node.getListenAddrs()[0]).split('/')[4])
-}
+const listening = (t: ExecutionContext, options: SwarmOptions = {}): Promise<Swarm> =>
+  echoing(t, LOCAL, options)
 
 function addressOf(node: Swarm, port = portOf(node)): string {
   return `/ip4/127.0.0.1/udp/${port}/quic-v1/p2p/${node.peerId}`
-}
-
-/** Resolves to the digest of what comes back for `bytes`, and of the bytes. */
-async function echoed(connection: Connection, bytes: Uint8Array): Promise<[string, string]> {
-  const stream = await connection.newStream(ECHO)
-  const sending = stream.write(bytes).then(() => stream.closeWrite())
-  const received = createHash('sha256')
-  for await (const chunk of stream) received.update(chunk)
-  await sending
-  return [received.digest('hex'), createHash('sha256').update(bytes).digest('hex')]
 }
 
 test('bytes arrive whole through loss, repetition and reordering', async (t) => {
@@ -60,8 +41,7 @@ test('bytes arrive whole through loss, repetition and reordering', async (t) => 
   const dialer = await createNode(t)
   proxy.treat(() => fates[random(24)] ?? 'deliver')
   const connection = await dialer.dialAddr(addressOf(listener, proxy.port))
-  const [received, sent] = await echoed(connection, pattern(512 * KIB))
-  t.is(received, sent)
+  await assertEcho(t, connection, 512 * KIB)
 })
 
 test('a connection outlives a NAT that moves it to another port', async (t) => {
@@ -114,8 +94,7 @@ test('two nodes dial each other over the ports that they listen on', async (t) =
     other.dialAddr(addressOf(one))
   ])
   for (const connection of connections) {
-    const [received, sent] = await echoed(connection, pattern(1_000))
-    t.is(received, sent)
+    await assertEcho(t, connection, 1_000)
   }
 })
 
@@ -210,6 +189,5 @@ test('bytes that are no QUIC are ignored', async (t) => {
   }
   const dialer = await createNode(t)
   const connection = await dialer.dialAddr(addressOf(listener))
-  const [received, sent] = await echoed(connection, pattern(1_000))
-  t.is(received, sent)
+  await assertEcho(t, connection, 1_000)
 })

@@ -6,8 +6,8 @@ import type { Stream } from '../../ts/stream.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { drained, MIB, OPEN, times } from '../support/bad-input.ts'
 import { CERTIFICATE, KEY } from '../support/certificate.ts'
-import { ECHO, echo, exchanged } from '../support/echo.ts'
-import { createNode, pattern, until } from '../support/pair.ts'
+import { addressOf, assertEcho, echoing, portOf } from '../support/echo.ts'
+import { createNode, until } from '../support/pair.ts'
 import { FrameType, frameBytes, line, MULTISTREAM, RawPeer } from '../support/raw-peer.ts'
 import {
   Opcode,
@@ -38,25 +38,12 @@ const HALF_HELLO = Buffer.concat([
   Buffer.alloc(200)
 ])
 
-async function listening(
-  t: ExecutionContext,
-  listen: string,
-  options: SwarmOptions = {}
-): Promise<Swarm> {
-  const node = await createNode(t, options)
-  node.handle(ECHO, echo)
-  await node.listen(listen)
-  return node
-}
-
-const portOf = (node: Swarm): number => Number(`${node.getListenAddrs()[0]}`.split('/')[4])
 const pendingOf = (node: Swarm): number => usageOf(node, 'transient').connectionsInbound
 
 async function assertServed(t: ExecutionContext, node: Swarm): Promise<void> {
   const dialer = await createNode(t, TLS)
-  const connection = await dialer.dialAddr(`${node.getListenAddrs()[0]}`, node.peerId)
-  const sent = pattern(100_000)
-  t.is(Buffer.compare(await exchanged(connection, sent), sent), 0)
+  const connection = await dialer.dialAddr(addressOf(node), node.peerId)
+  await assertEcho(t, connection, 100_000)
   await connection.close()
   await until(() => node.getTotalConnections() === 0)
 }
@@ -95,7 +82,7 @@ const STALLS: Readonly<Record<string, readonly [listen: string, stall: (peer: Ra
 for (const [what, [listen, stall]] of Object.entries(STALLS)) {
   // A011, A012
   test(`a client that ${what} is closed at the deadline of upgrades, and its place is free`, async (t) => {
-    const node = await listening(t, listen, {
+    const node = await echoing(t, listen, {
       ...TLS,
       connections: { autoConnectBelow: 0, inboundUpgradeTimeout: 1_000 },
       limits: { transient: { connectionsInbound: 2 } }
@@ -113,7 +100,7 @@ for (const [what, [listen, stall]] of Object.entries(STALLS)) {
 
   // A152
   test(`honest peers are served beside clients each of which ${what}`, async (t) => {
-    const node = await listening(t, listen, {
+    const node = await echoing(t, listen, {
       ...TLS,
       connections: { autoConnectBelow: 0, inboundUpgradeTimeout: 600_000 },
       limits: { transient: { connectionsInbound: 20 } }
@@ -133,7 +120,7 @@ for (const [what, [listen, stall]] of Object.entries(STALLS)) {
 
 // A013
 test('a request, frames and the end of a line in one segment lose no byte', async (t) => {
-  const node = await listening(t, WS)
+  const node = await echoing(t, WS)
   const peer = await RawWebSocket.open(t, portOf(node))
   const header = line(MULTISTREAM)
   peer.sendRaw(
@@ -150,7 +137,7 @@ test('a request, frames and the end of a line in one segment lose no byte', asyn
 
 // A015
 test('a request and frames may be split at every byte', async (t) => {
-  const node = await listening(t, WS)
+  const node = await echoing(t, WS)
   const peer = await RawWebSocket.open(t, portOf(node))
   const bytes = Buffer.concat([
     UPGRADE_REQUEST,
@@ -167,7 +154,7 @@ test('a request and frames may be split at every byte', async (t) => {
 })
 
 test('headers without an end are refused with 431, and the connection is closed', async (t) => {
-  const node = await listening(t, WS)
+  const node = await echoing(t, WS)
   const peer = await RawWebSocket.open(t, portOf(node))
   peer.sendRaw(Buffer.from(`GET / HTTP/1.1\r\n${'X-Y: z\r\n'.repeat(4_000)}`))
   t.regex(await peer.head(), /^HTTP\/1\.1 431 /)
@@ -323,7 +310,7 @@ for (const [how, id, end] of [
 
 // A150
 test('the ninth connection of a host over WebSocket is refused before a byte of HTTP, another host is served', async (t) => {
-  const node = await listening(t, WS, {
+  const node = await echoing(t, WS, {
     connections: { autoConnectBelow: 0, inboundUpgradeTimeout: 600_000 },
     limits: { loopbackExempt: false, rates: [] }
   })
