@@ -1,7 +1,4 @@
-/** The `yamux` crate as our engine; it reports no codes. */
-import { interop } from '../support/interop.ts'
+/** The `yamux` crate as our engine. */
+import { interop, PEERS } from '../support/interop.ts'
 
-await interop(
-  { name: 'js', agent: 'js-libp2p/3.3.11', codeSent: 0, codeSeen: null },
-  { muxer: 'yamux-crate' }
-)
+await interop(PEERS.js, { muxer: 'yamux-crate' })

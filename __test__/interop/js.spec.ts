@@ -1,4 +1,3 @@
-import { interop } from '../support/interop.ts'
+import { interop, PEERS } from '../support/interop.ts'
 
-// js-libp2p has no error codes of streams.
-await interop({ name: 'js', agent: 'js-libp2p/3.3.11', codeSent: 0, codeSeen: null })
+await interop(PEERS.js)

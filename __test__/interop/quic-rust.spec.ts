@@ -1,13 +1,4 @@
-import { interop } from '../support/interop.ts'
+import { interop, PEERS } from '../support/interop.ts'
 
-// rust-libp2p has no error codes of streams, and no resets over QUIC.
-await interop(
-  {
-    name: 'rust',
-    agent: 'rust-libp2p/0.57.1',
-    codeSent: 0,
-    codeSeen: null,
-    endsInsteadOfReset: true
-  },
-  { stacks: ['quic'] }
-)
+// rust-libp2p has no resets over QUIC.
+await interop({ ...PEERS.rust, endsInsteadOfReset: true }, { stacks: ['quic'] })

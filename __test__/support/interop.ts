@@ -1,5 +1,6 @@
 /** The cases of `interop/<peer>.spec.ts`, which every foreign peer runs in both directions and over several stacks. */
 import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import test, { type ExecutionContext } from 'ava'
@@ -10,9 +11,16 @@ import { agentVersion, identify } from '../../ts/protocols/identify.ts'
 import { ping } from '../../ts/protocols/ping.ts'
 import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import type { Swarm } from '../../ts/swarm.ts'
-import { CONTRACT, requestOf, serveContract } from './contract.ts'
+import { CONTRACT, RESET_CODE, requestOf, serveContract } from './contract.ts'
 import { createNode, pattern, until } from './pair.ts'
-import { declareMissing, declareServer, findPeer, runClient, type Stack } from './peer-program.ts'
+import {
+  declareMissing,
+  declareServer,
+  findPeer,
+  peerFiles,
+  runClient,
+  type Stack
+} from './peer-program.ts'
 
 /** A foreign peer, and the behaviour in which implementations differ. */
 export interface ForeignPeer {
@@ -25,6 +33,16 @@ export interface ForeignPeer {
   readonly codeSeen: number | null
   /** It cannot reset a stream: dropping one ends it. */
   readonly endsInsteadOfReset?: boolean
+}
+
+const NO_CODES = { codeSent: 0, codeSeen: null } as const
+
+/** The foreign peers. Of them go-libp2p alone has error codes of streams. */
+export const PEERS: Readonly<Record<ForeignPeer['name'], ForeignPeer>> = {
+  go: { name: 'go', agent: 'go-libp2p/0.51.0', codeSent: RESET_CODE, codeSeen: RESET_CODE },
+  rust: { name: 'rust', agent: 'rust-libp2p/0.57.1', ...NO_CODES },
+  js: { name: 'js', agent: 'js-libp2p/3.3.11', ...NO_CODES },
+  py: { name: 'py', agent: 'py-libp2p/0.8.1', ...NO_CODES }
 }
 
 /** A stack as ours has it. */
@@ -67,6 +85,27 @@ export interface InteropOptions {
   readonly options?: SwarmOptions
   /** Flags of their server, and of their client. */
   readonly flags?: { readonly server: readonly string[]; readonly client: readonly string[] }
+}
+
+/** WebSocket over TLS, with a certificate that both sides trust. */
+export async function overSecureWebSocket(): Promise<InteropOptions> {
+  const { cert, key } = await peerFiles()
+  return {
+    stacks: ['wss-noise-yamux'],
+    options: { webSocket: { certificate: { cert, key }, roots: cert } },
+    flags: { server: ['--cert', cert, '--key', key], client: ['--ca', cert] }
+  }
+}
+
+/** A private network. */
+export async function inPrivateNetwork(): Promise<InteropOptions> {
+  const { psk } = await peerFiles()
+  const flags = ['--psk', psk]
+  return {
+    stacks: ['tcp-noise-yamux'],
+    options: { psk: await readFile(psk) },
+    flags: { server: flags, client: flags }
+  }
 }
 
 const PINGS = 5
