@@ -8,6 +8,7 @@ import { ABANDONED_AFTER_MS } from '../../ts/stream/abandoned.ts'
 import type { Stream } from '../../ts/stream.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { createPair, pattern, turns, until } from '../support/pair.ts'
+import { overStacks, type Stack } from '../support/stacks.ts'
 
 setFlagsFromString('--expose-gc')
 const gc = runInNewContext('gc') as () => void
@@ -20,10 +21,15 @@ async function collect(): Promise<void> {
 }
 
 /** The remote end of a stream, and the result of `use`; all else of the stream is dropped. */
-async function dropped<T>(t: ExecutionContext, use: (near: Stream, far: Stream) => T) {
+async function dropped<T>(
+  t: ExecutionContext,
+  use: (near: Stream, far: Stream) => T,
+  stack?: Pick<Stack, 'options' | 'listen'>
+) {
   const clock = new FakeClock()
   const logged: string[] = []
   const pair = await createPair(t, {
+    ...(stack && { both: stack.options, listen: stack.listen }),
     dialer: { clock, logger: { debug: (message) => logged.push(message) } }
   })
   // That of the peerstore.
@@ -37,28 +43,39 @@ async function dropped<T>(t: ExecutionContext, use: (near: Stream, far: Stream) 
   return { clock, idle, logged, far, kept, connection: pair.outbound as Connection }
 }
 
-test('a stream dropped by the application is reset, and its remote gets the reason (A102)', async (t) => {
-  const { clock, idle, logged, far, connection } = await dropped(t, () => undefined)
-  await until(() => far.error !== undefined)
-  t.like(far.error, { name: 'StreamResetError', errorCode: StreamErrorCode.GarbageCollected })
-  t.is(logged.filter((message) => message.includes('garbage-collected')).length, 1)
-  await until(() => connection.streams.length === 0)
-  t.is(clock.timers, idle)
-})
+overStacks(
+  'a stream dropped by the application is reset, and its remote gets the reason (A102)',
+  async (t, stack) => {
+    const { clock, idle, logged, far, connection } = await dropped(t, () => undefined, stack)
+    await until(() => far.error !== undefined)
+    t.like(far.error, { name: 'StreamResetError', errorCode: StreamErrorCode.GarbageCollected })
+    t.is(logged.filter((message) => message.includes('garbage-collected')).length, 1)
+    await until(() => connection.streams.length === 0)
+    t.is(clock.timers, idle)
+  },
+  { needs: ['reset codes'] }
+)
 
-test('one whose writing half was closed is closed, and its bytes arrive whole (A102)', async (t) => {
-  // More than the window: the rest waits here for its reader.
-  const sent = pattern(400_000)
-  const { clock, far, kept, logged, connection } = await dropped(t, (near) => ({
-    written: near.write(sent).then(() => near.closeWrite())
-  }))
-  await kept.written
-  clock.advance(2 * ABANDONED_AFTER_MS)
-  await collect()
-  await until(() => logged.some((message) => message.includes('garbage-collected')))
-  t.deepEqual(await far.read(), sent)
-  await until(() => connection.streams.length === 0)
-})
+overStacks(
+  'one whose writing half was closed is closed, and its bytes arrive whole (A102)',
+  async (t, stack) => {
+    // More than the window: the rest waits here for its reader.
+    const sent = pattern(400_000)
+    const { clock, far, kept, logged, connection } = await dropped(
+      t,
+      (near) => ({
+        written: near.write(sent).then(() => near.closeWrite())
+      }),
+      stack
+    )
+    await kept.written
+    clock.advance(2 * ABANDONED_AFTER_MS)
+    await collect()
+    await until(() => logged.some((message) => message.includes('garbage-collected')))
+    t.deepEqual(await far.read(), sent)
+    await until(() => connection.streams.length === 0)
+  }
+)
 
 test('one that read to the end and wrote nothing is closed, as nothing is truncated (A102)', async (t) => {
   const { clock, far, kept, logged, connection } = await dropped(t, (near, remote) => ({
