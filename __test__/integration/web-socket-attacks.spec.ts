@@ -353,3 +353,38 @@ test('unread streams over WebSocket beyond the memory of a connection are reset,
   t.false((await stand.stranger()).isClosed)
   await stand.echo()
 })
+
+for (const over of ['', '/ws'] as const) {
+  // A154. Serial: it opens more sockets than the node can.
+  test.serial(
+    `a listener over ${over || 'tcp'} without a descriptor left serves its peers, and accepts again when there are some`,
+    async (t) => {
+      const many = { connections: 10_000, connectionsInbound: 10_000, fds: 10_000 }
+      const victim = await startVictim(
+        { system: many, transient: many },
+        { over, descriptors: 192, connections: { inboundUpgradeTimeout: 600_000 } }
+      )
+      t.teardown(() => victim.close())
+      const silent = await Promise.all(times(300, () => RawPeer.connect(t, victim.port)))
+      // Those that find no descriptor are closed, not left in the backlog.
+      await Promise.race(silent.map((peer) => peer.closedWithin()))
+      for (let rounds = 0; rounds < 5; rounds += 1) await victim.echo()
+      for (const { socket } of silent) socket.destroy()
+      const dialled = async (): Promise<boolean> => {
+        const peer =
+          over === ''
+            ? await RawPeer.connect(t, victim.port)
+            : await RawWebSocket.upgraded(t, victim.port)
+        await peer.dial()
+        return true
+      }
+      let isServed = false
+      for (let tries = 0; tries < 200 && !isServed; tries += 1) {
+        isServed = await dialled().catch(() => false)
+      }
+      t.true(isServed)
+      await victim.echo()
+      await victim.figuresWhen(({ connections }) => connections >= 2)
+    }
+  )
+}
