@@ -14,6 +14,7 @@ import {
   InvalidParametersError,
   Libp2pError,
   ListenError,
+  type Swarm,
   type SwarmOptions
 } from '../../ts/index.ts'
 import { CERTIFICATE, KEY } from '../support/certificate.ts'
