@@ -16,6 +16,7 @@ import {
   type SwarmOptions,
   wrapMuxedStream
 } from '../../ts/index.ts'
+import { addressOf, ECHO, echoing, portOf } from '../support/echo.ts'
 import { Hearing } from '../support/hearing.ts'
 import { memoryStreams } from '../support/memory-muxer.ts'
 import { createNode, createPair, pattern, until } from '../support/pair.ts'
@@ -23,28 +24,12 @@ import { RawPeer } from '../support/raw-peer.ts'
 import { overPairs } from '../support/stacks.ts'
 
 const LOCAL = '/ip4/127.0.0.1/tcp/0'
-const ECHO = '/echo'
 
-async function listening(t: ExecutionContext, options: SwarmOptions = {}): Promise<Swarm> {
-  const swarm = await createNode(t, options)
-  swarm.handle(ECHO, async (stream) => {
-    for await (const bytes of stream) await stream.write(bytes)
-    await stream.close()
-  })
-  await swarm.listen(LOCAL)
-  return swarm
-}
+const listening = (t: ExecutionContext, options: SwarmOptions = {}): Promise<Swarm> =>
+  echoing(t, LOCAL, options)
 
 function dial(from: Swarm, to: Swarm, force = true): Promise<Connection> {
   return from.dialPeer(to.peerId, { addresses: to.getListenAddrs(), force })
-}
-
-function addressOf(swarm: Swarm): string {
-  return `${swarm.getListenAddrs()[0]}`
-}
-
-function portOf(swarm: Swarm): number {
-  return Number(addressOf(swarm).split('/').at(-1))
 }
 
 // S9

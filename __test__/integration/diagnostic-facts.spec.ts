@@ -22,6 +22,7 @@ import {
   WINDOW
 } from '../support/bad-input.ts'
 import { program } from '../support/cli.ts'
+import { portOf } from '../support/echo.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { type HeardFact, Hearing } from '../support/hearing.ts'
 import { createNode, pattern, until } from '../support/pair.ts'
@@ -52,7 +53,7 @@ async function dialled(
   const connected = new Promise<Connection>((resolve) => {
     node.addEventListener('connected', ({ detail }) => resolve(detail), { once: true })
   })
-  const port = Number(`${node.getListenAddrs()[0]}`.split('/').at(-1))
+  const port = portOf(node)
   const session = await (await RawPeer.connect(t, port)).dial()
   return { node, connection: await connected, session, hearing }
 }

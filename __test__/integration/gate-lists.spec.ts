@@ -20,6 +20,7 @@ import {
 } from '../../ts/index.ts'
 import { PEER } from '../support/added.ts'
 import { tcpSockets } from '../support/duplexes.ts'
+import { portOf } from '../support/echo.ts'
 import { memoryConns } from '../support/memory-muxer.ts'
 import { createNode, createPair, until } from '../support/pair.ts'
 import { isAnswered } from '../support/raw-peer.ts'
@@ -37,7 +38,7 @@ async function gated(
   const refused: RefusedDetail[] = []
   swarm.addEventListener('refused', ({ detail }) => void refused.push(detail))
   await swarm.listen(address)
-  const port = Number(`${swarm.getListenAddrs()[0]}`.split('/').at(-1))
+  const port = portOf(swarm)
   return { swarm, port, refused }
 }
 

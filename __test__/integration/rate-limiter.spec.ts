@@ -1,6 +1,7 @@
 /** Points of the rates of inbound connections, which the application takes too. */
 import test, { type ExecutionContext } from 'ava'
 import { InvalidParametersError, RateLimitError, StateError, Swarm } from '../../ts/index.ts'
+import { portOf } from '../support/echo.ts'
 import { createNode, until } from '../support/pair.ts'
 import { isAnswered } from '../support/raw-peer.ts'
 
@@ -16,7 +17,7 @@ function left(t: ExecutionContext, swarm: Swarm, key: string, points: number): R
 test('points of the application and connections come from the same buckets', async (t) => {
   const swarm = await createNode(t, { limits: { rates: RATES, loopbackExempt: false } })
   await swarm.listen('/ip4/127.0.0.1/tcp/0')
-  const port = Number(`${swarm.getListenAddrs()[0]}`.split('/').at(-1))
+  const port = portOf(swarm)
   swarm.inboundRateLimiter.consume('127.0.0.7', 2)
   t.true(await isAnswered(t, port, '127.0.0.7'))
   t.like(left(t, swarm, '/ip4/127.0.0.7/tcp/1', 2), {

@@ -12,6 +12,7 @@ import {
 import type { LimitConfig } from '../../ts/resource-manager/limit-config.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { times } from '../support/bad-input.ts'
+import { portOf } from '../support/echo.ts'
 import { createNode, pattern, until } from '../support/pair.ts'
 import { programUrl } from '../support/program.ts'
 import type { BlockedReport } from '../support/programs/blocked-listener.ts'
@@ -161,7 +162,7 @@ async function listening(t: ExecutionContext, limits: LimitConfig = {}): Promise
     await stream.close()
   })
   await swarm.listen('/ip4/127.0.0.1/tcp/0')
-  return { swarm, port: Number(`${swarm.getListenAddrs()[0]}`.split('/').at(-1)) }
+  return { swarm, port: portOf(swarm) }
 }
 
 /** Connects; rejects if the connection is refused. It stays at the first step of its upgrade. */

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 import type { Swarm } from '../../ts/swarm.ts'
 import { times } from '../support/bad-input.ts'
+import { portOf } from '../support/echo.ts'
 import { createPair, pattern, until } from '../support/pair.ts'
 import { serveSockets } from '../support/sockets.ts'
 
@@ -12,7 +13,7 @@ const PIECE_MS = 50
 
 /** Address of a proxy to `swarm` that forwards 400 KiB/s from a dialler and buffers no more. */
 function throttled(t: ExecutionContext, swarm: Swarm): Promise<string> {
-  const target = Number(`${swarm.getListenAddrs()[0]}`.split('/')[4])
+  const target = portOf(swarm)
   const take = (near: Socket): void => {
     const far = connect(target, '127.0.0.1')
     const timer = setInterval(() => {

@@ -3,6 +3,7 @@ import type { ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import type { Swarm } from '../../ts/swarm.ts'
+import { portOf } from './echo.ts'
 import { createPair, pattern } from './pair.ts'
 
 /** A protocol whose streams the node echoes. */
@@ -79,8 +80,4 @@ export async function createStand(
   }
   await stand.echo()
   return stand
-}
-
-function portOf(swarm: Swarm): number {
-  return Number(`${swarm.getListenAddrs()[0]}`.split('/')[4])
 }
