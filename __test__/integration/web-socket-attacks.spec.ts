@@ -308,6 +308,21 @@ for (const [how, id, end] of [
   })
 }
 
+// A144
+test('a client without the key of a private network gets a nonce over WebSocket, and the end', async (t) => {
+  const node = await echoing(t, WS, { psk: 'a1'.repeat(32) })
+  const peer = await RawWebSocket.upgraded(t, portOf(node))
+  peer.send(Buffer.alloc(24, 7))
+  const nonce = await peer.take(24)
+  t.is(new Set(nonce).size > 4, true)
+  peer.send(line(MULTISTREAM))
+  // No byte follows, whatever ends it.
+  await t.throwsAsync(peer.take(1))
+  await t.notThrowsAsync(peer.closedWithin())
+  t.is(node.getTotalConnections(), 0)
+  await until(() => pendingOf(node) === 0)
+})
+
 // A150
 test('the ninth connection of a host over WebSocket is refused before a byte of HTTP, another host is served', async (t) => {
   const node = await echoing(t, WS, {
