@@ -12,6 +12,7 @@ import {
 } from '../../ts/index.ts'
 import { assertEcho, echoing, portOf } from '../support/echo.ts'
 import { turns, until } from '../support/pair.ts'
+import { firstFlights, udpSocket } from '../support/quic-flights.ts'
 import { usageOf } from '../support/scopes.ts'
 import { udpProxy } from '../support/udp-proxy.ts'
 
@@ -203,4 +204,28 @@ test('open connections over QUIC that a new entry refuses are closed with the co
   await connection.closed
   t.like(connection.closeReason, { closeCode: ConnectionErrorCode.Gated, remote: true })
   t.is(inbound?.closeReason?.rule, 'deny 127.0.0.2')
+})
+
+test('a dial over QUIC that is refused is told of once, though its first flight is two datagrams', async (t) => {
+  const listener = await node(t, { connections: { deny: ['127.0.0.1'] } })
+  const [flight = []] = await firstFlights(t, 1)
+  const socket = await udpSocket(t)
+  let answers = 0
+  socket.on('message', () => {
+    answers += 1
+  })
+  for (const [index, datagram] of flight.entries()) {
+    socket.send(datagram, portOf(listener.swarm), '127.0.0.1')
+    // The first one is refused, which its remote hears of, before the second one arrives.
+    if (index === 0) await until(() => answers === 1 && listener.refused.length === 1)
+  }
+  // What comes later, from elsewhere, is told of after both.
+  const stranger = await node(t, { retry: { maxRetries: 0 } })
+  await t.throwsAsync(dial(stranger, listener), { instanceOf: DialAllFailedError })
+  await until(() => perRemote(listener).length === 2)
+  const { port } = socket.address()
+  const ofFlight = listener.refused.filter(({ remoteAddr }) =>
+    `${remoteAddr}`.includes(`/${port}/`)
+  )
+  t.is(ofFlight.length, 1)
 })
