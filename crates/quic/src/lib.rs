@@ -10,8 +10,8 @@
 
 pub use config::{Config, Settings, Target};
 pub use quinn_proto::{
-    ConnectError, ConnectionEvent, ConnectionHandle, DatagramEvent, EcnCodepoint, Endpoint,
-    EndpointEvent, Incoming, Transmit,
+    ConnectError, ConnectionEvent, ConnectionHandle, ConnectionId, DatagramEvent, EcnCodepoint,
+    Endpoint, EndpointEvent, Incoming, Transmit,
 };
 pub use session::{CloseReason, Event, Session, Stats, Write};
 

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use ferroswarm_quic::{
-    self as quic, ConnectionEvent, ConnectionHandle, DatagramEvent, EndpointEvent, Incoming,
-    Session, Settings, Target, Transmit,
+    self as quic, ConnectionEvent, ConnectionHandle, ConnectionId, DatagramEvent, EndpointEvent,
+    Incoming, Session, Settings, Target, Transmit,
 };
 use ferroswarm_secure::QuicDialer;
 use tokio::sync::mpsc::error::TrySendError;
@@ -24,6 +24,9 @@ use crate::connection::Scratch;
 use crate::error::OsError;
 use crate::socket::{Arrived, Route};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+
+/// Refused connections that are remembered.
+const REFUSED_MAX: usize = 256;
 
 /// Memory of datagrams that wait for a connection, and as much again in its hands; more are dropped, and
 /// sent again by the remote. At 1 GB/s it is reached when the connection's thread is late by 16 ms.
@@ -69,6 +72,9 @@ struct Shared {
     accepted: Mutex<Option<mpsc::Sender<Incoming>>>,
     /// Why it receives no more.
     failure: Mutex<Option<OsError>>,
+    /// Refused connections, oldest first: the rest of a first flight that was refused is no dial of its
+    /// own.
+    refused: Mutex<VecDeque<ConnectionId>>,
 }
 
 /// Received events of one connection.
@@ -102,6 +108,7 @@ impl Endpoint {
             over: Notify::new(),
             accepted: Mutex::default(),
             failure: Mutex::default(),
+            refused: Mutex::default(),
         });
         let (holder, released) = watch::channel(());
         let receiving = receive(Arc::clone(&shared));
@@ -264,6 +271,15 @@ impl Shared {
     }
 
     fn refuse(&self, proto: &mut quic::Endpoint, incoming: Incoming) {
+        let id = *incoming.orig_dst_cid();
+        let mut refused = self.refused.lock();
+        if !refused.contains(&id) {
+            if refused.len() == REFUSED_MAX {
+                refused.pop_front();
+            }
+            refused.push_back(id);
+        }
+        drop(refused);
         let mut bytes = Vec::new();
         let transmit = proto.refuse(incoming, &mut bytes);
         // A remote that does not learn of it gives up by itself.
@@ -303,6 +319,11 @@ impl Shared {
                     if let Some(inbox) = inboxes.get(&handle) {
                         inbox.push(event, length, batch.local);
                     }
+                }
+                Some(DatagramEvent::NewConnection(incoming))
+                    if self.refused.lock().contains(incoming.orig_dst_cid()) =>
+                {
+                    self.refuse(&mut proto, incoming);
                 }
                 Some(DatagramEvent::NewConnection(incoming)) => {
                     let refused = match &*self.accepted.lock() {
