@@ -2,7 +2,7 @@
 
 import { atLeast } from '../runner/floors.mjs'
 import { scenario } from '../runner/scenario.mjs'
-import { NOISE, operations, P50, RATE } from '../runner/workloads.mjs'
+import { NOISE, operations, P50, QUIC, RATE } from '../runner/workloads.mjs'
 
 scenario({
   id: 'S7',
@@ -22,7 +22,12 @@ function handshakes(workload, when, goals) {
   return {
     ...operations(workload, 16),
     figures: [
-      { ...RATE, id: workload, title: `handshakes, ${when}`, floors: { [NOISE]: goals } },
+      {
+        ...RATE,
+        id: workload,
+        title: `handshakes, ${when}`,
+        floors: { [NOISE]: goals, [QUIC]: [atLeast('rust', 1, 1.3)] }
+      },
       { ...P50, id: `${workload}-p50`, title: `p50, ${when}` }
     ]
   }

@@ -3,7 +3,7 @@
 import { residentKiB, runClient, startServer } from '../peer-process.mjs'
 import { atMost, ownAtMost } from '../runner/floors.mjs'
 import { scenario } from '../runner/scenario.mjs'
-import { NOISE } from '../runner/workloads.mjs'
+import { NOISE, QUIC } from '../runner/workloads.mjs'
 
 /** Connections before the first measurement, so that code, pools and young generation have their working size. */
 const WARM_UP = 500
@@ -14,7 +14,10 @@ const CROWD = 'native'
 /** The peers to which it can connect. */
 const SERVERS = ['ours', 'native', 'js', 'go', 'rust']
 
-const floors = { [NOISE]: [ownAtMost(16, 8), atMost('rust', 0.5)] }
+const floors = {
+  [NOISE]: [ownAtMost(16, 8), atMost('rust', 0.5)],
+  [QUIC]: [atMost('rust', 0.6, 0.5)]
+}
 
 scenario({
   id: 'S8',
