@@ -8,13 +8,15 @@
 //! [`StreamKey`]: ferroswarm_proto::muxer::StreamKey
 #![forbid(unsafe_code)]
 
+pub use close::CloseReason;
 pub use config::{Config, Settings, Target};
 pub use quinn_proto::{
     ConnectError, ConnectionEvent, ConnectionHandle, ConnectionId, DatagramEvent, EcnCodepoint,
     Endpoint, EndpointEvent, Incoming, Transmit,
 };
-pub use session::{CloseReason, Event, Session, Stats, Write};
+pub use session::{Event, Session, Stats, Write};
 
+mod close;
 mod config;
 mod congestion;
 mod session;

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use ferroswarm_proto::muxer::StreamKey;
 use ferroswarm_secure::{HandshakeError, PeerId, PublicKey, quic_peer};
 use foldhash::fast::RandomState;
-use quinn_proto::TransportErrorCode as Code;
 use quinn_proto::{
-    Connection, ConnectionError, ConnectionEvent, Dir, EndpointEvent, FrameStats, StreamEvent,
-    StreamId, Transmit, VarInt, WriteError,
+    Connection, ConnectionEvent, Dir, EndpointEvent, FrameStats, StreamEvent, StreamId, Transmit,
+    VarInt, WriteError,
 };
 
+use crate::close::{CloseReason, code_of};
 use crate::config::{SEND_WINDOW_MAX, SEND_WINDOW_MIN, STREAMS_AT_FIRST, Settings};
 use crate::congestion::Flight;
 use crate::window::Window;
@@ -30,9 +30,6 @@ const SEGMENTED_BYTES_MAX: usize = 65_535 - 40 - 8;
 
 /// Time after which a remote acknowledges, at most (RFC 9000, section 18.2).
 const ACK_DELAY_MAX: Duration = Duration::from_millis(25);
-
-/// Code of libp2p for one that does not fit 32 bits.
-const CODE_OUT_OF_RANGE: u32 = 0x1009;
 
 /// An event of a stream.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,35 +74,6 @@ pub struct Write {
     pub count: usize,
     /// Flow control keeps the rest from being taken: [`Event::Writable`] follows.
     pub is_blocked: bool,
-}
-
-/// Reason for the end of a connection.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CloseReason {
-    /// We have closed it.
-    #[error("closed here")]
-    Local,
-    /// The remote has closed it with this code of libp2p.
-    #[error("closed by the remote with code {0}")]
-    Remote(u32),
-    /// The remote has been silent for too long.
-    #[error("the remote is silent")]
-    TimedOut,
-    /// The remote has lost its state, or was restarted.
-    #[error("the remote does not know the connection")]
-    Reset,
-    /// The remote has no room for a connection, or refuses it.
-    #[error("the remote refuses the connection")]
-    Refused,
-    /// The remote has failed the TLS handshake with this alert.
-    #[error("the tls handshake failed with alert {0}")]
-    Alert(u8),
-    /// The remote supports no version of QUIC that we support.
-    #[error("the remote does not speak quic version 1")]
-    Version,
-    /// One side has broken the protocol, or we have failed the TLS handshake.
-    #[error("{0}")]
-    Protocol(Box<str>),
 }
 
 /// Counters of a connection.
@@ -637,11 +605,6 @@ impl Session {
     }
 }
 
-/// Returns a code of the wire, which may have 62 bits, as libp2p's.
-fn code_of(code: VarInt) -> u32 {
-    u32::try_from(code.into_inner()).unwrap_or(CODE_OUT_OF_RANGE)
-}
-
 /// Returns the number of frames that carry streams, flow control and acknowledgements.
 const fn frames(stats: &FrameStats) -> u64 {
     stats.acks
@@ -652,30 +615,4 @@ const fn frames(stats: &FrameStats) -> u64 {
         + stats.reset_stream
         + stats.stop_sending
         + stats.ping
-}
-
-/// TLS alerts are codes of their own: the alert is the low byte (RFC 9001, section 4.8).
-const ALERTS: u64 = 0x100;
-
-impl From<ConnectionError> for CloseReason {
-    fn from(error: ConnectionError) -> Self {
-        match error {
-            ConnectionError::LocallyClosed => Self::Local,
-            ConnectionError::ApplicationClosed(close) => Self::Remote(code_of(close.error_code)),
-            ConnectionError::TimedOut => Self::TimedOut,
-            ConnectionError::Reset => Self::Reset,
-            ConnectionError::VersionMismatch => Self::Version,
-            ConnectionError::CidsExhausted => Self::Refused,
-            ConnectionError::TransportError(error) => Self::Protocol(error.to_string().into()),
-            ConnectionError::ConnectionClosed(close) => match close.error_code {
-                Code::CONNECTION_REFUSED => Self::Refused,
-                // Of an application that closes during the handshake (RFC 9000, section 10.2.3).
-                Code::APPLICATION_ERROR | Code::NO_ERROR => Self::Remote(0),
-                code if u64::from(code) & !0xff == ALERTS => {
-                    Self::Alert((u64::from(code) & 0xff) as u8)
-                }
-                _ => Self::Protocol(close.to_string().into()),
-            },
-        }
-    }
 }

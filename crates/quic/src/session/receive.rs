@@ -5,7 +5,8 @@ use std::time::Duration;
 use ferroswarm_proto::muxer::{MemoryBudget, StreamKey};
 use quinn_proto::{ReadError, StreamId};
 
-use super::{CHUNKS_MAX, Event, Session, code_of};
+use super::{CHUNKS_MAX, Event, Session};
+use crate::close::code_of;
 
 /// Bytes of a stream that may be passed on before the application has read them; the initial window of
 /// yamux. The rest waits in the windows, where the remote has to stop at the end of one.

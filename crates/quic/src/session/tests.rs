@@ -145,13 +145,6 @@ fn a_reset_carries_its_code_in_both_directions() {
 }
 
 #[test]
-fn a_code_of_more_than_32_bits_is_reported_as_out_of_range() {
-    let code = VarInt::from_u64(1 << 40).expect("62 bits");
-    assert_eq!(code_of(code), CODE_OUT_OF_RANGE);
-    assert_eq!(code_of(VarInt::from_u32(u32::MAX)), u32::MAX);
-}
-
-#[test]
 fn a_remote_that_stops_reading_drops_what_is_written_and_still_sends() {
     let mut pair = Pair::connected(&Config::default());
     let (near, far) = open(&mut pair, b"x");

@@ -16,7 +16,7 @@ const SEALED_MAX: usize = 16 << 10;
 
 impl Connection {
     /// Seals and sends posted output if the lock is free; otherwise, or if bytes are left, the
-    /// driver does. Never blocks.
+    /// driver does. Never blocks, except that a QUIC endpoint may be taking in a first packet.
     pub(crate) fn flush_inline(self: &Arc<Self>, scratch: &mut Scratch) {
         // Set before the attempt: a driver that holds the lock checks it after unlocking.
         self.dirty.store(true, Ordering::SeqCst);
