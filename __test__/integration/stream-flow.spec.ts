@@ -58,7 +58,8 @@ for (const [connections, streams, messages, bytes] of [
           ...stack.options,
           limits: 'unlimited',
           connections: { maxPerPeer: Infinity }
-        }
+        },
+        listen: stack.listen
       })
       serveEcho(pair)
       const all = [pair.outbound]
@@ -160,6 +161,7 @@ overStacks(
   async (t, stack) => {
     const pair = await createPair(t, {
       both: stack.options,
+      listen: stack.listen,
       listener: { limits: { connection: { streamsInbound: 5 } } }
     })
     const [first, ...others] = await limited(t, pair, 5)
@@ -182,6 +184,7 @@ overStacks(
 overStacks('more streams than the limit all succeed with retries', async (t, stack) => {
   const pair = await createPair(t, {
     both: stack.options,
+    listen: stack.listen,
     dialer: { limits: { connection: { streamsOutbound: 64 } } }
   })
   serveEcho(pair)

@@ -180,6 +180,7 @@ overStacks(
   async (t, stack) => {
     const pair = await createPair(t, {
       both: stack.options,
+      listen: stack.listen,
       dialer: { connections: { streamNegotiationTimeout: 300 } }
     })
     // It treats the negotiation as the stream's own bytes and sends nothing.
@@ -230,7 +231,7 @@ overStacks('a dial of the wrong peer fails with UnexpectedPeerError', async (t, 
   t.true(attempt?.cause instanceof UnexpectedPeerError)
 })
 
-overPairs('properties of a stream remain after its end', async (t, pair) => {
+overPairs('properties of a stream remain after its end', async (t, pair, stack) => {
   const { near, far } = await pair.openStreams()
   t.not(near.id, far.id)
   t.true(near.id.startsWith(`${pair.outbound.id}-`))
@@ -239,7 +240,7 @@ overPairs('properties of a stream remain after its end', async (t, pair) => {
   t.is(near.muxedStream, near)
   t.is(near.connection, pair.outbound)
   const { remoteAddress } = near
-  t.is(remoteAddress?.host, '127.0.0.1')
+  t.is(remoteAddress?.host, stack.listen.startsWith('/ip4/') ? '127.0.0.1' : undefined)
   near.stat.extra.set('mine', 1)
   await near.reset()
   await pair.outbound.close()

@@ -1,4 +1,6 @@
 /** Stacks under a stream: every live stream test runs once per stack, except where the stack lacks an ability. */
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import { chosenEngines, createPair, type Pair } from './pair.ts'
@@ -21,11 +23,27 @@ const CRATE_LACKS: Stack['lacks'] = {
 
 const TCP = '/ip4/127.0.0.1/tcp/0'
 
+let sockets = 0
+
+const UNIX: Stack = {
+  name: 'unix',
+  options: { transports: ['unix'] },
+  /** Another path each time. */
+  get listen() {
+    sockets += 1
+    const path = join(tmpdir(), `ferroswarm-${process.pid}-${sockets}.sock`)
+    return `/unix/${encodeURIComponent(path)}`
+  },
+  lacks: {}
+}
+
 const STACKS: readonly Stack[] = [
   { name: 'noise', options: { security: ['noise'] }, listen: TCP, lacks: {} },
   { name: 'tls', options: { security: ['tls'] }, listen: TCP, lacks: {} },
   { name: 'quic', options: {}, listen: '/ip4/127.0.0.1/udp/0/quic-v1', lacks: {} },
   { name: 'ws', options: { security: ['noise'] }, listen: `${TCP}/ws`, lacks: {} },
+  { name: 'memory', options: { transports: ['memory'] }, listen: '/memory/0', lacks: {} },
+  ...(process.platform === 'win32' ? [] : [UNIX]),
   {
     name: 'yamux-crate',
     options: { security: ['noise'], muxers: ['yamux-crate'] },
