@@ -184,6 +184,15 @@ impl Settings {
     }
 }
 
+/// quinn-proto announces no small growth, of less than an eighth.
+const fn streams_at_first(max: u32) -> u32 {
+    if max < 2 * STREAMS_AT_FIRST {
+        max
+    } else {
+        STREAMS_AT_FIRST
+    }
+}
+
 fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
     // Such that the first probe is for the maximum, as a binary search would not get there.
     let mut discovery = MtuDiscoveryConfig::default();
@@ -194,7 +203,7 @@ fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
     transport
         .max_idle_timeout(IdleTimeout::try_from(config.idle_timeout).ok())
         .keep_alive_interval(Some(config.keep_alive_interval))
-        .max_concurrent_bidi_streams(config.streams_max.min(STREAMS_AT_FIRST).into())
+        .max_concurrent_bidi_streams(streams_at_first(config.streams_max).into())
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(config.stream_window.into())
         .receive_window(Window::first(config.connection_window).into())

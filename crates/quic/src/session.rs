@@ -67,6 +67,20 @@ pub enum Event {
     MoreStreams,
 }
 
+impl Event {
+    /// Returns the stream that it is of.
+    const fn key(&self) -> Option<StreamKey> {
+        match self {
+            Self::Opened { key }
+            | Self::Data { key, .. }
+            | Self::Finished { key }
+            | Self::Reset { key, .. }
+            | Self::Writable { key } => Some(*key),
+            Self::MoreStreams => None,
+        }
+    }
+}
+
 /// Outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Write {
@@ -150,9 +164,9 @@ pub struct Session {
     stopped: HashMap<StreamId, VarInt, RandomState>,
     /// Packets under way on the path.
     flight: Arc<Flight>,
-    /// Bytes have been written and are not all under way.
+    /// Bytes have been written that are not under way.
     wrote: bool,
-    /// They are acknowledged when none has been under way for the time with this number.
+    /// Those under way are acknowledged when nothing has been for the time with this number.
     landing: u64,
     /// When the remote was asked for an acknowledgement.
     pinged: Duration,
@@ -282,8 +296,12 @@ impl Session {
     ) -> Option<Transmit> {
         let fitting = SEGMENTED_BYTES_MAX / usize::from(self.connection.current_mtu());
         let max = max.min(fitting).max(1);
+        let before = self.connection.stats().frame_tx.stream;
         let transmit = self.connection.poll_transmit(self.epoch + now, max, out);
-        if transmit.is_none() && std::mem::take(&mut self.wrote) {
+        let after = self.connection.stats().frame_tx.stream;
+        // What the congestion window keeps here follows packets that are in flight.
+        self.wrote &= transmit.is_some();
+        if after > before {
             self.landing = self.flight.landings() + 1;
         }
         transmit
@@ -370,6 +388,7 @@ impl Session {
                         self.allow_streams();
                         self.queue(key);
                         if let Some(code) = self.stopped.remove(&id) {
+                            self.connection.send_stream(id).reset(code).ok();
                             let event = self.stop_sending(key, code);
                             self.events.extend(event);
                         }
@@ -466,6 +485,7 @@ impl Session {
                 .ok();
         }
         self.keys.remove(&stream.id);
+        self.events.retain(|event| event.key() != Some(key));
         self.free.push(key.0);
         if self
             .reading
@@ -534,18 +554,15 @@ impl Session {
     /// Handles a remote that reads no more of a stream. With a code it has reset the stream;
     /// without one, bytes of ours are dropped here, as a muxer's remote drops them there.
     fn stopped(&mut self, id: StreamId, code: VarInt) -> Option<Event> {
+        if id.initiator() != self.connection.side() && id.index() >= self.accepted {
+            // It is yet to be accepted.
+            self.stopped.insert(id, code);
+            return None;
+        }
         self.finishing.remove(&id);
         self.connection.send_stream(id).reset(code).ok();
-        match self.keys.get(&id) {
-            Some(key) => self.stop_sending(*key, code),
-            None => {
-                // Of a stream that is yet to be accepted, or has been forgotten.
-                if id.initiator() != self.connection.side() && id.index() >= self.accepted {
-                    self.stopped.insert(id, code);
-                }
-                None
-            }
-        }
+        let key = *self.keys.get(&id)?;
+        self.stop_sending(key, code)
     }
 
     fn stop_sending(&mut self, key: StreamKey, code: VarInt) -> Option<Event> {

@@ -21,6 +21,9 @@ pub(crate) struct Window {
     adapted: u32,
     /// Window that the remote has.
     granted: u32,
+    /// Bytes by which it has shrunk and that the remote may send nevertheless, as credit is not taken
+    /// back, and the number of bytes passed on at which it has used them up.
+    owed: Option<(u32, u64)>,
     /// Bytes passed on when the path was last looked at, and when that was.
     since: (u64, Duration),
 }
@@ -37,13 +40,18 @@ impl Window {
             max,
             adapted: min,
             granted: min,
+            owed: None,
             since: (0, Duration::ZERO),
         }
     }
 
-    /// Bytes beyond the first window.
+    /// Bytes beyond the first window that the remote may send.
     pub(crate) const fn reserved(&self) -> u32 {
-        self.granted - self.min
+        let owed = match self.owed {
+            Some((bytes, _)) => bytes,
+            None => 0,
+        };
+        self.granted - self.min + owed
     }
 
     /// Looks at the pace at which bytes are passed on.
@@ -59,7 +67,7 @@ impl Window {
     }
 
     /// Forgets the pace: no stream is left.
-    pub(crate) const fn settle(&mut self) {
+    pub(crate) const fn forget(&mut self) {
         self.adapted = self.min;
     }
 
@@ -72,7 +80,24 @@ impl Window {
         self.granted
     }
 
-    pub(crate) const fn grant(&mut self, window: u32) {
+    /// Returns whether the remote has credit of a larger window: it is not changed until that is used
+    /// up, as quinn-proto adds credit of a growth to it.
+    pub(crate) const fn is_owing(&self) -> bool {
+        self.owed.is_some()
+    }
+
+    /// Returns the bytes that the remote has used up since the window has shrunk.
+    pub(crate) fn settled(&mut self, passed_on: u64) -> u32 {
+        let owed = self.owed.take_if(|(_, at)| passed_on >= *at);
+        owed.map_or(0, |(bytes, _)| bytes)
+    }
+
+    /// Records a window that has been granted.
+    pub(crate) fn grant(&mut self, window: u32, passed_on: u64) {
+        let less = self.granted.saturating_sub(window);
+        if less > 0 {
+            self.owed = Some((less, passed_on + u64::from(less)));
+        }
         self.granted = window;
     }
 }
@@ -95,8 +120,23 @@ mod tests {
         window.observe(5 * half, 100 * MS, 510 * MS);
         window.observe(9 * half, 100 * MS, 520 * MS);
         assert_eq!(window.target(0), 4 * WINDOW_MIN);
-        window.settle();
+        window.forget();
         assert_eq!(window.target(0), WINDOW_MIN);
+    }
+
+    #[test]
+    fn credit_of_a_window_that_shrinks_is_reserved_until_it_is_used_up() {
+        let mut window = Window::new(8 * WINDOW_MIN);
+        window.grant(3 * WINDOW_MIN, 0);
+        assert_eq!(window.reserved(), 2 * WINDOW_MIN);
+        window.grant(WINDOW_MIN, 100);
+        assert!(window.is_owing());
+        assert_eq!(window.reserved(), 2 * WINDOW_MIN);
+        let used_up = 100 + 2 * u64::from(WINDOW_MIN);
+        assert_eq!(window.settled(used_up - 1), 0);
+        assert_eq!(window.settled(used_up), 2 * WINDOW_MIN);
+        assert!(!window.is_owing());
+        assert_eq!(window.reserved(), 0);
     }
 
     #[test]

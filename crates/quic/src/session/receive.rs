@@ -204,8 +204,12 @@ impl Session {
     /// Adapts what the remote may send on all streams together. What exceeds the first window is asked
     /// of `reserve`; returns the bytes to release.
     pub fn adapt_window(&mut self, now: Duration, reserve: impl FnOnce(u32) -> bool) -> u32 {
+        let released = self.window.settled(self.passed_on);
+        if self.window.is_owing() {
+            return released;
+        }
         if self.keys.is_empty() {
-            self.window.settle();
+            self.window.forget();
         } else {
             let round_trip = self.connection.rtt();
             self.window.observe(self.passed_on, round_trip, now);
@@ -213,12 +217,11 @@ impl Session {
         let granted = self.window.granted();
         let unread = self.full.saturating_mul(self.stream_window);
         let target = self.window.target(unread);
-        if target == granted || target > granted && !reserve(target - granted) {
-            return 0;
+        if target != granted && (target < granted || reserve(target - granted)) {
+            self.window.grant(target, self.passed_on);
+            self.connection.set_receive_window(target.into());
         }
-        self.window.grant(target);
-        self.connection.set_receive_window(target.into());
-        granted.saturating_sub(target)
+        released
     }
 
     /// Returns the bytes that were reserved and are not released.

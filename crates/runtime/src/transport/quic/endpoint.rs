@@ -147,6 +147,9 @@ impl Endpoint {
             .proto
             .lock()
             .set_server_config(Some(settings.listener()));
+        if self.failure().is_some() {
+            *self.shared.accepted.lock() = None;
+        }
         receiver
     }
 
@@ -244,6 +247,9 @@ impl Endpoint {
             .inboxes
             .lock()
             .insert(handle, Arc::clone(&inbox));
+        if let Some(error) = self.failure() {
+            inbox.fail(error);
+        }
         Arc::new(EndpointRoute {
             endpoint: Arc::clone(self),
             handle,
@@ -399,6 +405,8 @@ async fn receive(shared: Arc<Shared>) {
         }
         // The system may be short of memory.
         tokio::time::sleep(FAILURE_PAUSE).await;
+        // The wait for room has been given up with the receiving.
+        shared.wake_blocked();
     }
 }
 
