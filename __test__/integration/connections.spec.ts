@@ -374,9 +374,10 @@ test('a listener that closes the connection it is told of is told of that after 
 // S7, C1
 overPairs(
   'either side may close: only that peer is gone, at both ends, and comes back',
-  async (t, pair) => {
+  async (t, pair, stack) => {
     const { dialer, listener, outbound, inbound } = pair
-    const other = await listening(t)
+    const other = await createNode(t, stack.options)
+    await other.listen(stack.listen)
     const kept = await dial(dialer, other)
     await listener.closePeer(dialer.peerId)
     await Promise.all([outbound.closed, inbound.closed])
