@@ -16,7 +16,8 @@ use crate::{CertificateError, Channel, PayloadError, PeerId, PublicKey};
 pub fn peer_of_certificate(der: &[u8], now: Duration) -> Result<PeerId, CertificateError> {
     let certificate = Certificate::parse(der)?;
     let algorithms = default_provider().signature_verification_algorithms;
-    certificate.verify(&algorithms, UnixTime::since_unix_epoch(now))?;
+    certificate.check_dates(UnixTime::since_unix_epoch(now))?;
+    certificate.verify_signatures(&algorithms)?;
     Ok(PeerId::from_public_key(&certificate.public_key))
 }
 

@@ -139,13 +139,16 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// Verifies the dates, the certificate's own signature and the identity's signature of its key.
-    pub(crate) fn verify(
+    /// Verifies the dates.
+    pub(crate) fn check_dates(&self, now: UnixTime) -> Result<(), CertificateError> {
+        self.validity.check(now)
+    }
+
+    /// Verifies the certificate's own signature and the identity's signature of its key.
+    pub(crate) fn verify_signatures(
         &self,
         algorithms: &WebPkiSupportedAlgorithms,
-        now: UnixTime,
     ) -> Result<(), CertificateError> {
-        self.validity.check(now)?;
         let algorithm = algorithms
             .all
             .iter()

@@ -12,6 +12,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme, SupportedCipherSuite, version};
 
 use super::certificate::{self, Certificate, CertificateError};
+use super::verified::Verified;
 use super::verifier::{PeerVerifier, Rejection};
 use crate::error::HandshakeError;
 use crate::identity::{KeyError, Keypair, PeerId, PublicKey};
@@ -20,6 +21,7 @@ use crate::identity::{KeyError, Keypair, PeerId, PublicKey};
 pub(crate) struct TlsCredentials {
     dialer: ClientConfig,
     listener: ServerConfig,
+    verified: Arc<Verified>,
 }
 
 impl TlsCredentials {
@@ -28,7 +30,8 @@ impl TlsCredentials {
         let key = PROVIDER.key_provider.load_private_key(generated.key)?;
         let certified = CertifiedKey::new(vec![generated.certificate], key);
         let certificate = Arc::new(NodeCertificate(Arc::new(certified)));
-        let verifier = Arc::new(verifier(local, None));
+        let verified = Arc::default();
+        let verifier = Arc::new(verifier(local, None, &verified));
 
         let mut dialer = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
             .with_protocol_versions(&[&version::TLS13])?
@@ -46,7 +49,11 @@ impl TlsCredentials {
         listener.session_storage = Arc::new(NoServerSessionStorage {});
         listener.send_tls13_tickets = 0;
         listener.enable_secret_extraction = true;
-        Ok(Self { dialer, listener })
+        Ok(Self {
+            dialer,
+            listener,
+            verified,
+        })
     }
 
     /// Returns the config of a dialer; a peer other than `expected` is rejected with an alert.
@@ -60,7 +67,7 @@ impl TlsCredentials {
         config.alpn_protocols = alpn(muxers.iter().map(|muxer| &**muxer));
         config
             .dangerous()
-            .set_certificate_verifier(Arc::new(verifier(local, expected)));
+            .set_certificate_verifier(Arc::new(verifier(local, expected, &self.verified)));
         Arc::new(config)
     }
 
@@ -96,7 +103,7 @@ impl TlsCredentials {
         config.alpn_protocols = alpn(std::iter::empty());
         let verifier = PeerVerifier {
             rejection: Some(Arc::clone(&rejection)),
-            ..verifier(local, expected)
+            ..verifier(local, expected, &self.verified)
         };
         config
             .dangerous()
@@ -153,12 +160,13 @@ pub enum TlsCredentialsError {
     Settings(#[from] rustls::Error),
 }
 
-fn verifier(local: PeerId, expected: Option<PeerId>) -> PeerVerifier {
+fn verifier(local: PeerId, expected: Option<PeerId>, verified: &Arc<Verified>) -> PeerVerifier {
     PeerVerifier {
         algorithms: PROVIDER.signature_verification_algorithms,
         local,
         expected,
         rejection: None,
+        verified: Arc::clone(verified),
     }
 }
 

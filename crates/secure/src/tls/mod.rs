@@ -14,4 +14,5 @@ mod handshake;
 mod records;
 #[cfg(test)]
 mod testing;
+mod verified;
 mod verifier;

@@ -12,6 +12,7 @@ use rustls::{
 };
 
 use super::certificate::{Certificate, CertificateError};
+use super::verified::Verified;
 use crate::error::HandshakeError;
 use crate::identity::PeerId;
 
@@ -23,6 +24,8 @@ pub(super) struct PeerVerifier {
     pub(super) expected: Option<PeerId>,
     /// Keeps our reason where the transport of TLS loses it.
     pub(super) rejection: Option<Arc<OnceLock<Rejection>>>,
+    /// Of the node.
+    pub(super) verified: Arc<Verified>,
 }
 
 impl PeerVerifier {
@@ -53,6 +56,7 @@ impl PeerVerifier {
             }
             .into());
         }
+        let bytes = certificate.as_ref();
         let certificate = Certificate::parse(certificate)?;
         let actual = PeerId::from_public_key(&certificate.public_key);
         if actual == self.local {
@@ -64,7 +68,12 @@ impl PeerVerifier {
             }
             _ => {}
         }
-        Ok(certificate.verify(&self.algorithms, now)?)
+        certificate.check_dates(now)?;
+        if !self.verified.contains(bytes) {
+            certificate.verify_signatures(&self.algorithms)?;
+            self.verified.insert(bytes);
+        }
+        Ok(())
     }
 
     /// Verifies the handshake's signature. We parse the certificate's key, because webpki rejects
@@ -191,5 +200,54 @@ impl ClientCertVerifier for PeerVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustls::crypto::aws_lc_rs::default_provider;
+
+    use super::*;
+    use crate::identity::{KeyType, Keypair};
+    use crate::tls::certificate::generate;
+
+    /// 2030.
+    const VALID: u64 = 1_893_456_000;
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_certificate_that_comes_again_is_checked_for_all_but_its_signatures() {
+        let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
+        let peer = PeerId::from_public_key(keypair.public());
+        let other = Keypair::generate(KeyType::Ed25519).expect("randomness");
+        let mut verifier = PeerVerifier {
+            algorithms: default_provider().signature_verification_algorithms,
+            local: PeerId::from_public_key(other.public()),
+            expected: None,
+            rejection: None,
+            verified: Arc::default(),
+        };
+        let certificate = generate(&keypair).expect("a certificate").certificate;
+        let mut forged = certificate.to_vec();
+        // Of the certificate's own signature.
+        *forged.last_mut().expect("bytes") ^= 1;
+        let forged = CertificateDer::from(forged);
+        for _ in 0..2 {
+            assert!(verifier.verify(&certificate, &[], at(VALID)).is_ok());
+            assert!(verifier.verify(&forged, &[], at(VALID)).is_err());
+            assert!(verifier.verify(&certificate, &[], at(0)).is_err());
+        }
+        assert!(verifier.verified.contains(&certificate));
+        verifier.expected = Some(verifier.local);
+        assert!(verifier.verify(&certificate, &[], at(VALID)).is_err());
+        verifier.expected = Some(peer);
+        assert!(verifier.verify(&certificate, &[], at(VALID)).is_ok());
+        verifier.local = peer;
+        assert!(verifier.verify(&certificate, &[], at(VALID)).is_err());
     }
 }
