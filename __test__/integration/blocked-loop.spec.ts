@@ -53,7 +53,11 @@ for (const [name, listen] of Object.entries(CASES)) {
       const expected = Array.from({ length: STREAMS }, (_, index) => hashOf(pattern(BYTES, index)))
       t.deepEqual(received.map(hashOf).sort(), expected.sort())
       for (const stream of streams) await stream.close()
-      await until(() => usageOf(swarm, 'system').memory === 0)
+      const isReleased = (): boolean => usageOf(swarm, 'system').memory === 0
+      // QUIC takes back no credit: it stays reserved until it is used up, or the connection ends.
+      if (name !== 'quic') await until(isReleased)
+      await worker.terminate()
+      await until(isReleased)
     }
   )
 }
