@@ -72,7 +72,7 @@ pub(crate) struct Certificate<'a> {
     pub(super) spki: &'a [u8],
     key_algorithm: &'a [u8],
     key: &'a [u8],
-    /// The identity key; unauthenticated before [`verify`](Self::verify).
+    /// The identity key; unauthenticated before [`verify_signatures`](Self::verify_signatures).
     pub(crate) public_key: PublicKey,
     identity_signature: &'a [u8],
 }
