@@ -28,49 +28,52 @@ const INITIAL_WINDOW: u64 = 14_720;
 impl ControllerFactory for Congestion {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
         let config = Arc::clone(&self.0);
-        Box::new(Open {
+        Box::new(ClosableCubic {
             cubic: Cubic::new(config, now, current_mtu),
-            flight: Arc::default(),
+            shared: Arc::default(),
         })
     }
 }
 
-/// What the packets of a path and their connection have to tell each other.
+/// What the controller of a path shares with its connection.
 #[derive(Default)]
-pub(crate) struct Flight {
+pub(crate) struct Shared {
     is_closing: AtomicBool,
-    landings: AtomicU64,
+    /// Times that the last bytes in flight were acknowledged.
+    emptied: AtomicU64,
 }
 
-impl Flight {
+impl Shared {
     /// Returns that of the path in use.
     pub(crate) fn of(connection: &Connection) -> Arc<Self> {
         let controller = connection.congestion_state().clone_box().into_any();
-        let controller = controller.downcast::<Open>();
-        controller.map(|open| open.flight).unwrap_or_default()
+        let controller = controller.downcast::<ClosableCubic>();
+        controller
+            .map(|controller| controller.shared)
+            .unwrap_or_default()
     }
 
     /// Lets the close of the connection pass, however much is in flight: quinn-proto counts it as one
     /// more packet of data if data is left, and then nothing opens the window any more.
-    pub(crate) fn open_for_close(&self) {
+    pub(crate) fn admit_close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
     }
 
-    /// Returns how often everything that was in flight has been acknowledged.
-    pub(crate) fn landings(&self) -> u64 {
-        self.landings.load(Ordering::Relaxed)
+    /// Returns how often the last bytes in flight were acknowledged.
+    pub(crate) fn emptied(&self) -> u64 {
+        self.emptied.load(Ordering::Relaxed)
     }
 }
 
 /// CUBIC until the connection is closed.
 #[derive(Clone)]
-struct Open {
+struct ClosableCubic {
     cubic: Cubic,
     /// Shared with its copies, which is how it is reached.
-    flight: Arc<Flight>,
+    shared: Arc<Shared>,
 }
 
-impl Controller for Open {
+impl Controller for ClosableCubic {
     fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
         self.cubic.on_sent(now, bytes, last_packet_number);
     }
@@ -94,7 +97,7 @@ impl Controller for Open {
         largest_packet_num_acked: Option<u64>,
     ) {
         if in_flight == 0 {
-            self.flight.landings.fetch_add(1, Ordering::Relaxed);
+            self.shared.emptied.fetch_add(1, Ordering::Relaxed);
         }
         self.cubic
             .on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
@@ -116,7 +119,7 @@ impl Controller for Open {
     }
 
     fn window(&self) -> u64 {
-        if self.flight.is_closing.load(Ordering::Relaxed) {
+        if self.shared.is_closing.load(Ordering::Relaxed) {
             // Beyond 32 bits, nothing is paced either.
             return u64::MAX;
         }

@@ -15,7 +15,7 @@ use quinn_proto::{
 
 use crate::close::{CloseReason, code_of};
 use crate::config::{SEND_WINDOW_MAX, SEND_WINDOW_MIN, STREAMS_AT_FIRST, Settings};
-use crate::congestion::Flight;
+use crate::congestion::Shared;
 use crate::window::Window;
 
 use self::receive::AHEAD_MIN;
@@ -99,8 +99,6 @@ pub struct Stats {
     pub frames_in: u64,
     /// Frames sent.
     pub frames_out: u64,
-    /// Of these, frames that carry bytes of streams.
-    pub stream_frames_out: u64,
 }
 
 /// One stream.
@@ -162,12 +160,14 @@ pub struct Session {
     /// stream has not.
     accepted: u64,
     stopped: HashMap<StreamId, VarInt, RandomState>,
-    /// Packets under way on the path.
-    flight: Arc<Flight>,
-    /// Bytes have been written that are not under way.
-    wrote: bool,
-    /// Those under way are acknowledged when nothing has been for the time with this number.
-    landing: u64,
+    /// Of the congestion controller of the path.
+    congestion: Arc<Shared>,
+    /// Bytes have been written that were not sent.
+    has_written: bool,
+    /// Frames sent that carry bytes of streams.
+    stream_frames_out: u64,
+    /// These are acknowledged when the last bytes in flight have been this often.
+    emptied_after: u64,
     /// When the remote was asked for an acknowledgement.
     pinged: Duration,
     ended: Option<CloseReason>,
@@ -179,7 +179,7 @@ const CHUNKS_MAX: usize = 64;
 impl Session {
     /// Wraps a new connection. Times are given as those since the `epoch`.
     pub fn new(connection: Connection, settings: &Settings, epoch: Instant) -> Self {
-        let flight = Flight::of(&connection);
+        let congestion = Shared::of(&connection);
         Self {
             connection,
             epoch,
@@ -201,9 +201,10 @@ impl Session {
             events: VecDeque::new(),
             accepted: 0,
             stopped: HashMap::default(),
-            flight,
-            wrote: false,
-            landing: 0,
+            congestion,
+            has_written: false,
+            stream_frames_out: 0,
+            emptied_after: 0,
             pinged: Duration::ZERO,
             ended: None,
         }
@@ -254,8 +255,12 @@ impl Session {
             round_trip: stats.path.rtt,
             frames_in: frames(&stats.frame_rx),
             frames_out: frames(&stats.frame_tx),
-            stream_frames_out: stats.frame_tx.stream,
         }
+    }
+
+    /// Returns the number of frames sent that carry bytes of streams.
+    pub const fn stream_frames_out(&self) -> u64 {
+        self.stream_frames_out
     }
 
     /// Handles what the endpoint has received for it.
@@ -296,22 +301,23 @@ impl Session {
     ) -> Option<Transmit> {
         let fitting = SEGMENTED_BYTES_MAX / usize::from(self.connection.current_mtu());
         let max = max.min(fitting).max(1);
-        let before = self.connection.stats().frame_tx.stream;
-        let transmit = self.connection.poll_transmit(self.epoch + now, max, out);
-        let after = self.connection.stats().frame_tx.stream;
-        // What the congestion window keeps here follows packets that are in flight.
-        self.wrote &= transmit.is_some();
-        if after > before {
-            self.landing = self.flight.landings() + 1;
+        let Some(transmit) = self.connection.poll_transmit(self.epoch + now, max, out) else {
+            // What the congestion window keeps here follows packets that are in flight.
+            self.has_written = false;
+            return None;
+        };
+        let sent = self.connection.stats().frame_tx.stream;
+        if std::mem::replace(&mut self.stream_frames_out, sent) < sent {
+            self.emptied_after = self.congestion.emptied() + 1;
         }
-        transmit
+        Some(transmit)
     }
 
     /// Closes the connection: what is not acknowledged is lost.
     pub fn close(&mut self, now: Duration, code: u32) {
         let now = self.epoch + now;
         self.connection.close(now, code.into(), Bytes::new());
-        Flight::of(&self.connection).open_for_close();
+        Shared::of(&self.connection).admit_close();
     }
 
     /// Returns whether a stream that we have ended is not acknowledged.
@@ -325,20 +331,20 @@ impl Session {
         if self.ended.is_some() {
             return false;
         }
-        let flight = Flight::of(&self.connection);
-        if !Arc::ptr_eq(&flight, &self.flight) {
-            // On a new path.
-            (self.landing, self.flight) = (flight.landings() + 1, flight);
+        let congestion = Shared::of(&self.connection);
+        if !Arc::ptr_eq(&congestion, &self.congestion) {
+            // Of a new path.
+            self.emptied_after = congestion.emptied() + 1;
+            self.congestion = congestion;
         }
-        let is_under_way = self.wrote || self.flight.landings() < self.landing;
-        // What was lost on the way is noticed when something later is acknowledged, which is under way
-        // itself until then.
+        let is_unacknowledged = self.has_written || self.congestion.emptied() < self.emptied_after;
+        // A loss is noticed when something later is acknowledged, which is in flight itself until then.
         let pause = 2 * self.connection.rtt() + ACK_DELAY_MAX;
-        if is_under_way && now.saturating_sub(self.pinged) > pause {
+        if is_unacknowledged && now.saturating_sub(self.pinged) > pause {
             self.pinged = now;
             self.connection.ping();
         }
-        is_under_way
+        is_unacknowledged
     }
 }
 
@@ -420,7 +426,7 @@ impl Session {
             match sender.write(&bytes[count..]) {
                 Ok(more) => {
                     count += more;
-                    self.wrote = true;
+                    self.has_written = true;
                 }
                 Err(WriteError::Blocked) => {
                     let is_blocked = true;

@@ -23,7 +23,7 @@ pub(crate) struct Window {
     granted: u32,
     /// Bytes by which it has shrunk and that the remote may send nevertheless, as credit is not taken
     /// back, and the number of bytes passed on at which it has used them up.
-    owed: Option<(u32, u64)>,
+    excess: Option<(u32, u64)>,
     /// Bytes passed on when the path was last looked at, and when that was.
     since: (u64, Duration),
 }
@@ -40,18 +40,18 @@ impl Window {
             max,
             adapted: min,
             granted: min,
-            owed: None,
+            excess: None,
             since: (0, Duration::ZERO),
         }
     }
 
     /// Bytes beyond the first window that the remote may send.
     pub(crate) const fn reserved(&self) -> u32 {
-        let owed = match self.owed {
+        let excess = match self.excess {
             Some((bytes, _)) => bytes,
             None => 0,
         };
-        self.granted - self.min + owed
+        self.granted - self.min + excess
     }
 
     /// Looks at the pace at which bytes are passed on.
@@ -82,21 +82,21 @@ impl Window {
 
     /// Returns whether the remote has credit of a larger window: it is not changed until that is used
     /// up, as quinn-proto adds credit of a growth to it.
-    pub(crate) const fn is_owing(&self) -> bool {
-        self.owed.is_some()
+    pub(crate) const fn has_excess(&self) -> bool {
+        self.excess.is_some()
     }
 
-    /// Returns the bytes that the remote has used up since the window has shrunk.
-    pub(crate) fn settled(&mut self, passed_on: u64) -> u32 {
-        let owed = self.owed.take_if(|(_, at)| passed_on >= *at);
-        owed.map_or(0, |(bytes, _)| bytes)
+    /// Returns the bytes beyond the window once the remote has used them up, and 0 otherwise.
+    pub(crate) fn take_used(&mut self, passed_on: u64) -> u32 {
+        let used = self.excess.take_if(|(_, at)| passed_on >= *at);
+        used.map_or(0, |(bytes, _)| bytes)
     }
 
     /// Records a window that has been granted.
     pub(crate) fn grant(&mut self, window: u32, passed_on: u64) {
         let less = self.granted.saturating_sub(window);
         if less > 0 {
-            self.owed = Some((less, passed_on + u64::from(less)));
+            self.excess = Some((less, passed_on + u64::from(less)));
         }
         self.granted = window;
     }
@@ -130,12 +130,12 @@ mod tests {
         window.grant(3 * WINDOW_MIN, 0);
         assert_eq!(window.reserved(), 2 * WINDOW_MIN);
         window.grant(WINDOW_MIN, 100);
-        assert!(window.is_owing());
+        assert!(window.has_excess());
         assert_eq!(window.reserved(), 2 * WINDOW_MIN);
         let used_up = 100 + 2 * u64::from(WINDOW_MIN);
-        assert_eq!(window.settled(used_up - 1), 0);
-        assert_eq!(window.settled(used_up), 2 * WINDOW_MIN);
-        assert!(!window.is_owing());
+        assert_eq!(window.take_used(used_up - 1), 0);
+        assert_eq!(window.take_used(used_up), 2 * WINDOW_MIN);
+        assert!(!window.has_excess());
         assert_eq!(window.reserved(), 0);
     }
 

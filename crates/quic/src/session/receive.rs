@@ -204,8 +204,8 @@ impl Session {
     /// Adapts what the remote may send on all streams together. What exceeds the first window is asked
     /// of `reserve`; returns the bytes to release.
     pub fn adapt_window(&mut self, now: Duration, reserve: impl FnOnce(u32) -> bool) -> u32 {
-        let released = self.window.settled(self.passed_on);
-        if self.window.is_owing() {
+        let released = self.window.take_used(self.passed_on);
+        if self.window.has_excess() {
             return released;
         }
         if self.keys.is_empty() {

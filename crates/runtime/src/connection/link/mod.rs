@@ -50,7 +50,7 @@ pub(super) enum Received {
 pub(super) struct Mark {
     /// Stream bytes taken since the start of the connection.
     taken: u64,
-    /// Of these, what has not been sent, or for QUIC not been acknowledged.
+    /// Of these, what has not been sent; none of QUIC, which takes what it sends.
     waiting: usize,
 }
 

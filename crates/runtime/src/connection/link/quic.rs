@@ -244,7 +244,7 @@ impl Quic {
     /// control.
     pub(super) fn mark(&self) -> Mark {
         Mark {
-            taken: self.session.stats().stream_frames_out,
+            taken: self.session.stream_frames_out(),
             waiting: 0,
         }
     }

@@ -422,6 +422,16 @@ fn is_of_one_remote(error: &io::Error) -> bool {
 }
 
 impl Inbox {
+    /// Tells the connection that nothing more is received.
+    fn fail(&self, error: OsError) {
+        let mut received = self.0.lock();
+        received.arrived.failure = Some(error);
+        if let Some(waker) = received.waker.take() {
+            drop(received);
+            waker.wake();
+        }
+    }
+
     /// Adds an event, unless too much is waiting.
     fn push(&self, event: ConnectionEvent, bytes: usize, local: Option<IpAddr>) {
         let mut received = self.0.lock();
@@ -432,17 +442,6 @@ impl Inbox {
         }
         received.arrived.bytes += bytes;
         received.events.push_back(event);
-        if let Some(waker) = received.waker.take() {
-            drop(received);
-            waker.wake();
-        }
-    }
-}
-
-impl Inbox {
-    fn fail(&self, error: OsError) {
-        let mut received = self.0.lock();
-        received.arrived.failure = Some(error);
         if let Some(waker) = received.waker.take() {
             drop(received);
             waker.wake();
