@@ -18,6 +18,18 @@ export function line(text: string): Buffer {
   return Buffer.concat([varint(body.length), body])
 }
 
+/** Connects to `port` on loopback from an address there; the socket is destroyed when the test ends. */
+export async function connectedSocket(
+  t: Pick<ExecutionContext, 'teardown'>,
+  port: number,
+  localAddress: string
+): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress })
+  t.teardown(() => socket.destroy())
+  await once(socket, 'connect')
+  return socket
+}
+
 /** A socket with reads of an exact size. */
 export class RawPeer {
   readonly socket: Socket
@@ -39,10 +51,7 @@ export class RawPeer {
     port: number,
     localAddress = '127.0.0.1'
   ): Promise<RawPeer> {
-    const socket = connect({ port, host: '127.0.0.1', localAddress })
-    t.teardown(() => socket.destroy())
-    await once(socket, 'connect')
-    return new RawPeer(socket)
+    return new RawPeer(await connectedSocket(t, port, localAddress))
   }
 
   /** Accepts connections on loopback until the test ends; resolves to the address to dial. */

@@ -1,8 +1,6 @@
 /** WebSocket by hand (RFC 6455), for requests and frames that no library sends. */
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import type { ExecutionContext } from 'ava'
-import { RawPeer } from './raw-peer.ts'
+import { connectedSocket, RawPeer } from './raw-peer.ts'
 
 export const Opcode = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
 
@@ -60,10 +58,7 @@ export class RawWebSocket extends RawPeer {
     port: number,
     localAddress = '127.0.0.1'
   ): Promise<RawWebSocket> {
-    const socket = connect({ port, host: '127.0.0.1', localAddress })
-    t.teardown(() => socket.destroy())
-    await once(socket, 'connect')
-    return new RawWebSocket(socket)
+    return new RawWebSocket(await connectedSocket(t, port, localAddress))
   }
 
   /** Connects and upgrades. */

@@ -75,6 +75,7 @@ mod messages;
 mod muxer_session;
 mod node;
 mod outlet;
+mod pending;
 mod pipe;
 mod record;
 mod registry;

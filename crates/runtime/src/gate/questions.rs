@@ -1,20 +1,16 @@
 //! Questions about connections that are being set up, which JavaScript answers.
 //!
-//! JavaScript is notified once until it takes them, however many there are. A question ends with its
-//! answer, or when its connection is given up: there are no more of them than connections that are
-//! being set up, which the limits of the transient scope bound.
-
-use std::collections::{BTreeMap, HashMap};
+//! A question ends with its answer, or when its connection is given up: there are no more of them than
+//! connections that are being set up, which the limits of the transient scope bound.
 
 use ferroswarm_secure::{PeerId, Security};
 use multiaddr::Multiaddr;
-use tokio::sync::oneshot;
 
 use crate::command::ConnectError;
 use crate::connection::Direction;
 use crate::hub::{Hub, Ready};
 use crate::node::Running;
-use crate::sync::Mutex;
+use crate::pending::Pending;
 use crate::transport::RawConnection;
 
 /// A moment at which JavaScript may refuse a connection; the number is its bit in the mask of hooks.
@@ -61,30 +57,18 @@ enum Answer {
     Refuse(Box<str>),
 }
 
-#[derive(Default)]
-struct State {
-    /// Number of the next question.
-    next: u64,
-    /// Those that JavaScript has not taken, oldest first.
-    untaken: BTreeMap<u64, Question>,
-    /// Those that are not answered.
-    open: HashMap<u64, oneshot::Sender<Answer>>,
-    /// JavaScript is notified, and has not taken any since.
-    is_announced: bool,
-}
-
 /// Open questions of one node.
 #[derive(Default)]
 pub(crate) struct Questions {
     hooks: u32,
-    state: Mutex<State>,
+    pending: Pending<Question, Answer>,
 }
 
 impl Questions {
     pub(super) fn new(hooks: u32) -> Self {
         Self {
             hooks,
-            state: Mutex::default(),
+            pending: Pending::default(),
         }
     }
 
@@ -93,64 +77,25 @@ impl Questions {
     }
 
     pub(super) fn take(&self) -> Vec<(u64, Question)> {
-        let mut state = self.state.lock();
-        state.is_announced = false;
-        std::mem::take(&mut state.untaken).into_iter().collect()
+        self.pending.take()
     }
 
+    /// Returns false if nobody waits for the answer any more.
     pub(super) fn answer(&self, ticket: u64, refusal: Option<Box<str>>) -> bool {
-        self.send(ticket, refusal.map_or(Answer::Allow, Answer::Refuse))
+        let answer = refusal.map_or(Answer::Allow, Answer::Refuse);
+        self.pending.answer(ticket, answer)
     }
 
     /// Allows the connection of [`Hook::Accept`] and passes the command to its upgrade. Without a
     /// connection that waits for the answer, the command ends.
     pub(crate) fn admit(&self, ticket: u64, command: Running) {
-        self.send(ticket, Answer::Admit(command));
-    }
-
-    /// Returns false if nobody waits for the answer any more.
-    fn send(&self, ticket: u64, answer: Answer) -> bool {
-        let answered = self.state.lock().open.remove(&ticket);
-        answered.is_some_and(|answered| answered.send(answer).is_ok())
-    }
-
-    /// Adds a question; the second value is whether JavaScript is to be notified.
-    fn open(&self, question: Question) -> (Ticket<'_>, bool) {
-        let (sender, answer) = oneshot::channel();
-        let mut state = self.state.lock();
-        let number = state.next;
-        state.next += 1;
-        state.untaken.insert(number, question);
-        state.open.insert(number, sender);
-        let is_first = !std::mem::replace(&mut state.is_announced, true);
-        let ticket = Ticket {
-            questions: self,
-            number,
-            answer,
-        };
-        (ticket, is_first)
+        self.pending.answer(ticket, Answer::Admit(command));
     }
 
     /// Numbers of questions that are not taken, and not answered.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let state = self.state.lock();
-        (state.untaken.len(), state.open.len())
-    }
-}
-
-/// The wait for an answer. Dropping it ends the question.
-struct Ticket<'a> {
-    questions: &'a Questions,
-    number: u64,
-    answer: oneshot::Receiver<Answer>,
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        let mut state = self.questions.state.lock();
-        state.untaken.remove(&self.number);
-        state.open.remove(&self.number);
+        self.pending.counts()
     }
 }
 
@@ -220,7 +165,7 @@ impl Asker<'_> {
         if !self.asks(hook) {
             return Ok(None);
         }
-        let (mut ticket, is_first) = self.questions.open(Question {
+        let question = Question {
             hook,
             request: self.request,
             listener: self.listener,
@@ -230,17 +175,17 @@ impl Asker<'_> {
             peer,
             security,
             muxer,
-        });
-        if is_first {
+        };
+        let announce = || {
             self.hub.queue(Ready::GateQuestions { node: self.node });
             self.hub.announce();
-        }
-        match (&mut ticket.answer).await {
-            Ok(Answer::Allow) => Ok(None),
-            Ok(Answer::Admit(command)) => Ok(Some(command)),
-            Ok(Answer::Refuse(reason)) => Err(ConnectError::Gated(reason)),
-            // The sender is dropped with its answer, or by this ticket.
-            Err(_) => Err(ConnectError::Internal),
+        };
+        match self.questions.pending.ask(question, announce).await {
+            Some(Answer::Allow) => Ok(None),
+            Some(Answer::Admit(command)) => Ok(Some(command)),
+            Some(Answer::Refuse(reason)) => Err(ConnectError::Gated(reason)),
+            // Every question that is waited for is answered.
+            None => Err(ConnectError::Internal),
         }
     }
 }
