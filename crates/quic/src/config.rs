@@ -59,16 +59,15 @@ pub(crate) const STREAMS_AT_FIRST: u32 = 64;
 /// Largest datagram that a path may carry: an Ethernet frame without the headers of IPv6 and UDP.
 const MTU_MAX: u16 = 1_452;
 
-/// The same within a host, whose loopback interface carries 64 KiB. Every connection begins with a probe
-/// of this length, whose padding the remote reads byte by byte: at 16 KiB it is a sixth of the time of a
-/// handshake.
-const MTU_MAX_LOOPBACK: u16 = 4 << 10;
+/// Datagrams within a host: every loopback interface carries them, so that nothing is probed, which would
+/// be a tenth of the time of a handshake.
+const MTU_LOOPBACK: u16 = 4 << 10;
 
 /// What every path carries (RFC 9000, section 14).
 const MTU_MIN: u16 = 1_200;
 
 /// Datagrams received are no longer than this.
-const PAYLOAD_MAX: u16 = MTU_MAX_LOOPBACK;
+const PAYLOAD_MAX: u16 = MTU_LOOPBACK;
 
 /// Handshakes that wait to be accepted, per endpoint; more are dropped, and tried again by their
 /// dialers.
@@ -84,6 +83,7 @@ const INCOMING_TOTAL_MAX: u64 = 4 << 20;
 pub struct Settings {
     endpoint: Arc<EndpointConfig>,
     server: Arc<ServerConfig>,
+    /// Of paths to other hosts, and of those within this one.
     transport: [Arc<TransportConfig>; 2],
     streams_max: u32,
     stream_window: u32,
@@ -108,7 +108,15 @@ impl Settings {
     pub fn new(config: &Config, identity: &Identity) -> Result<Self, TlsCredentialsError> {
         let crypto = QuicServerConfig::try_from(identity.quic_listener())
             .map_err(|_| TlsCredentialsError::NoInitialSuite)?;
-        let transport = [MTU_MAX, MTU_MAX_LOOPBACK].map(|mtu| Arc::new(transport(config, mtu)));
+        let mut probing = transport(config);
+        probing.mtu_discovery_config(Some(discovery()));
+        let mut loopback = transport(config);
+        // Of the first flights, only a listener's is longer than 1,200 bytes, which knows what the dialer
+        // takes.
+        loopback
+            .initial_mtu(MTU_LOOPBACK)
+            .mtu_discovery_config(None);
+        let transport = [probing, loopback].map(Arc::new);
         let mut server = ServerConfig::with_crypto(Arc::new(crypto));
         server
             .transport_config(Arc::clone(&transport[0]))
@@ -193,12 +201,16 @@ const fn streams_at_first(max: u32) -> u32 {
     }
 }
 
-fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
-    // Such that the first probe is for the maximum, as a binary search would not get there.
+/// The first probe is for the maximum, as a binary search would not get there.
+fn discovery() -> MtuDiscoveryConfig {
     let mut discovery = MtuDiscoveryConfig::default();
     discovery
-        .upper_bound(mtu_max)
-        .minimum_change((mtu_max - MTU_MIN) / 2 + 1);
+        .upper_bound(MTU_MAX)
+        .minimum_change((MTU_MAX - MTU_MIN) / 2 + 1);
+    discovery
+}
+
+fn transport(config: &Config) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_idle_timeout(IdleTimeout::try_from(config.idle_timeout).ok())
@@ -209,7 +221,6 @@ fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
         .receive_window(Window::first(config.connection_window).into())
         .send_window(SEND_WINDOW_MIN)
         .datagram_receive_buffer_size(None)
-        .mtu_discovery_config(Some(discovery))
-        .congestion_controller_factory(Arc::new(Congestion::new(mtu_max)));
+        .congestion_controller_factory(Arc::new(Congestion::default()));
     transport
 }

@@ -12,17 +12,15 @@ use quinn_proto::{Connection, RttEstimator};
 /// Creates the controllers of connections.
 pub(crate) struct Congestion(Arc<CubicConfig>);
 
-impl Congestion {
-    /// `mtu_max` is that of the path: the first window holds two datagrams of this size, or 14,720
-    /// bytes if these are less (RFC 9002, section 7.2), so that a probe for it holds nothing up.
-    pub(crate) fn new(mtu_max: u16) -> Self {
+impl Default for Congestion {
+    fn default() -> Self {
         let mut cubic = CubicConfig::default();
-        cubic.initial_window(INITIAL_WINDOW.max(2 * u64::from(mtu_max)));
+        cubic.initial_window(INITIAL_WINDOW);
         Self(Arc::new(cubic))
     }
 }
 
-/// Bytes in flight on a new path, unless its datagrams are long.
+/// Bytes in flight on a new path (RFC 9002, section 7.2), where two datagrams are no more.
 const INITIAL_WINDOW: u64 = 14_720;
 
 impl ControllerFactory for Congestion {

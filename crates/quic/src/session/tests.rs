@@ -1,4 +1,5 @@
 use std::cell::Cell;
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 use ferroswarm_secure::HandshakeError;
@@ -78,8 +79,8 @@ fn a_remote_that_must_prove_its_address_comes_again_with_a_token() {
     pair.listener.demands_proof = true;
     pair.dial(None);
     pair.settle();
-    // Of each datagram of the ClientHello, which a key share after ML-KEM makes too long for one.
-    assert_eq!(pair.listener.proofs_demanded, 2);
+    // One datagram, which holds the whole ClientHello.
+    assert_eq!(pair.listener.proofs_demanded, 1);
     assert!(!pair.dialer.session().is_handshaking());
 }
 
@@ -298,6 +299,21 @@ fn datagrams_are_as_long_as_the_path_carries() {
     pair.run(SECOND, |_| false);
     assert_eq!(pair.dialer.session().connection.current_mtu(), 1_452);
     assert_eq!(pair.listener.session().connection.current_mtu(), 1_452);
+}
+
+#[test]
+fn within_a_host_datagrams_are_long_without_a_probe() {
+    let mut pair = Pair::new(&Config::default());
+    for end in [&mut pair.dialer, &mut pair.listener] {
+        end.address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    pair.dial(None);
+    pair.run(SECOND, |_| false);
+    for end in [&mut pair.dialer, &mut pair.listener] {
+        let connection = &end.session().connection;
+        assert_eq!(connection.current_mtu(), 4_096);
+        assert_eq!(connection.stats().path.sent_plpmtud_probes, 0);
+    }
 }
 
 #[test]

@@ -9,7 +9,9 @@ use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ServerConfig, SignatureScheme, SupportedCipherSuite, version};
+use rustls::{
+    ClientConfig, NamedGroup, ServerConfig, SignatureScheme, SupportedCipherSuite, version,
+};
 
 use super::certificate::{self, Certificate, CertificateError};
 use super::verified::Verified;
@@ -20,6 +22,7 @@ use crate::identity::{KeyError, Keypair, PeerId, PublicKey};
 /// The node's certificate in rustls configs, which each handshake clones.
 pub(crate) struct TlsCredentials {
     dialer: ClientConfig,
+    quic_dialer: ClientConfig,
     listener: ServerConfig,
     verified: Arc<Verified>,
 }
@@ -33,13 +36,18 @@ impl TlsCredentials {
         let verified = Arc::default();
         let verifier = Arc::new(verifier(local, None, &verified));
 
-        let mut dialer = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
-            .with_protocol_versions(&[&version::TLS13])?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
-            .with_client_cert_resolver(Arc::clone(&certificate) as _);
-        dialer.enable_sni = false;
-        dialer.resumption = Resumption::disabled();
+        let dialer_by = |provider: &Arc<CryptoProvider>| -> Result<_, rustls::Error> {
+            let mut dialer = ClientConfig::builder_with_provider(Arc::clone(provider))
+                .with_protocol_versions(&[&version::TLS13])?
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
+                .with_client_cert_resolver(Arc::clone(&certificate) as _);
+            dialer.enable_sni = false;
+            dialer.resumption = Resumption::disabled();
+            Ok(dialer)
+        };
+        let quic_dialer = dialer_by(&QUIC_DIALER_PROVIDER)?;
+        let mut dialer = dialer_by(&PROVIDER)?;
         dialer.enable_secret_extraction = true;
 
         let mut listener = ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
@@ -51,6 +59,7 @@ impl TlsCredentials {
         listener.enable_secret_extraction = true;
         Ok(Self {
             dialer,
+            quic_dialer,
             listener,
             verified,
         })
@@ -97,9 +106,7 @@ impl TlsCredentials {
     /// Returns the settings of a QUIC dialer; a peer other than `expected` is rejected.
     pub(crate) fn quic_dialer(&self, local: PeerId, expected: Option<PeerId>) -> QuicDialer {
         let rejection = Arc::new(OnceLock::new());
-        let mut config = self.dialer.clone();
-        // Its keys are needed by quinn alone.
-        config.enable_secret_extraction = false;
+        let mut config = self.quic_dialer.clone();
         config.alpn_protocols = alpn(std::iter::empty());
         let verifier = PeerVerifier {
             rejection: Some(Arc::clone(&rejection)),
@@ -117,6 +124,7 @@ impl TlsCredentials {
     /// Returns the settings of a QUIC listener.
     pub(crate) fn quic_listener(&self) -> Arc<ServerConfig> {
         let mut config = self.listener.clone();
+        // Its keys are needed by quinn alone.
         config.enable_secret_extraction = false;
         config.alpn_protocols = alpn(std::iter::empty());
         Arc::new(config)
@@ -221,6 +229,15 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     })
 });
 
+/// Without the hybrid, whose key share alone fills a datagram: the dialer's first flight is one datagram,
+/// as that of rust-libp2p, and a listener need not collect it. A dialer that offers the hybrid gets it.
+static QUIC_DIALER_PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+    let mut provider = (**PROVIDER).clone();
+    let groups = &mut provider.kx_groups;
+    groups.retain(|group| group.name() != NamedGroup::X25519MLKEM768);
+    Arc::new(provider)
+});
+
 /// Returns the suites, AES-GCM first if the processor has AES instructions, which make it several
 /// times as fast as ChaCha20.
 fn cipher_suites() -> Vec<SupportedCipherSuite> {
@@ -249,4 +266,46 @@ fn has_aes() -> bool {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
 const fn has_aes() -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConnection, Connection, ServerConnection};
+
+    use super::super::testing::{client_by, valid_certificate};
+    use super::*;
+    use crate::KeyType;
+
+    /// Returns the key exchange of a handshake.
+    fn key_exchange(dialer: Arc<ClientConfig>, listener: Arc<ServerConfig>) -> NamedGroup {
+        let name = ServerName::try_from("l").unwrap();
+        let mut ends = [
+            Connection::Client(ClientConnection::new(dialer, name).unwrap()),
+            Connection::Server(ServerConnection::new(listener).unwrap()),
+        ];
+        for turn in [0, 1, 0] {
+            let mut flight = Vec::new();
+            ends[turn].write_tls(&mut flight).unwrap();
+            ends[1 - turn].read_tls(&mut &flight[..]).unwrap();
+            ends[1 - turn].process_new_packets().unwrap();
+        }
+        assert!(!ends[1].is_handshaking());
+        ends[1].negotiated_key_exchange_group().unwrap().name()
+    }
+
+    #[test]
+    fn a_quic_dialer_offers_no_hybrid_and_a_quic_listener_takes_it() {
+        let [(dialer, local), (listener, _)] = [(), ()].map(|()| {
+            let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
+            let peer = PeerId::from_public_key(&keypair.public());
+            (TlsCredentials::new(&keypair, peer).unwrap(), peer)
+        });
+        let dialer = dialer.quic_dialer(local, None).config;
+        let group = key_exchange(dialer, listener.quic_listener());
+        assert_eq!(group, NamedGroup::X25519);
+        let dialer = client_by((**PROVIDER).clone(), valid_certificate());
+        let group = key_exchange(dialer.into(), listener.quic_listener());
+        assert_eq!(group, NamedGroup::X25519MLKEM768);
+    }
 }
