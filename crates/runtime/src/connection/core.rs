@@ -128,7 +128,18 @@ impl Core {
             }
         });
         self.link.count_frames(connection);
-        // Only the driver waits for the socket and for deadlines, and only it ends a connection.
+        if let Some(request) = self.life.request()
+            && self.link.ends_when_flushed()
+        {
+            // The driver is left with the late datagrams of the remote.
+            self.life.fail(request.fault);
+            self.end(connection, request.fault);
+            return Flushed {
+                sealed: sent.sealed,
+                needs_driver: true,
+            };
+        }
+        // Only the driver waits for the socket and for deadlines, and only it ends a byte pipe.
         let sooner = self
             .next_deadline(connection)
             .is_some_and(|at| self.armed.is_none_or(|armed| at < armed));

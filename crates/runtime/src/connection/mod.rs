@@ -340,8 +340,13 @@ impl Connection {
     /// Requests a close; our GoAway is sent last. A request that waits for less overrides one that
     /// waits for more.
     pub fn close(&self, request: CloseRequest) {
-        self.outbox.lock().close(request);
+        self.request_close(request);
         self.kick();
+    }
+
+    /// The same for a caller that flushes afterwards.
+    pub(crate) fn request_close(&self, request: CloseRequest) {
+        self.outbox.lock().close(request);
     }
 
     /// Declares that the remote tolerates the FIN of a lazily opened stream before it has answered

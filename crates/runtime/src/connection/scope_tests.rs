@@ -446,7 +446,7 @@ fn a_peer_that_exhausts_its_memory_takes_none_of_another_peers() {
 /// Closes the connection at its dialer.
 fn close(live: &mut Live) {
     let handle = live.dialer.handle;
-    let environment = &live.dialer.environment;
+    let environment = &mut live.dialer.environment;
     environment
         .close_connection(handle, 0, CloseManner::AtOnce)
         .unwrap();

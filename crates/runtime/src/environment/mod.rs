@@ -307,21 +307,23 @@ impl Environment {
         self.stream(stream).ok()?.take_refusal()
     }
 
-    /// See [`Connection::close`].
+    /// See [`Connection::close`]; takes effect at the next flush.
     ///
     /// # Errors
     /// [`CallError::StaleHandle`].
     pub fn close_connection(
-        &self,
+        &mut self,
         connection: u32,
         code: u32,
         manner: CloseManner,
     ) -> Result<(), CallError> {
-        self.connection(connection)?.close(CloseRequest {
+        let connection = Arc::clone(self.connection(connection)?);
+        connection.request_close(CloseRequest {
             code,
             fault: ConnectionFault::Local,
             manner,
         });
+        self.tick.touch(&connection, 0);
         Ok(())
     }
 

@@ -471,7 +471,7 @@ fn a_pipe_that_javascript_drops_resets_its_connection_and_is_not_mentioned_again
 fn only_an_orderly_close_waits_for_whoever_carries_the_bytes() {
     for (manner, waits) in [(CloseManner::Orderly, true), (CloseManner::AtOnce, false)] {
         let (mut live, _feeds) = live(1_000);
-        let (environment, handle) = (&live.dialer.environment, live.dialer.handle);
+        let (environment, handle) = (&mut live.dialer.environment, live.dialer.handle);
         environment.close_connection(handle, 0, manner).unwrap();
         live.settle();
         assert_eq!(live.dialer.connection.delivers(), waits);

@@ -137,10 +137,11 @@ impl Reactor {
 
     /// Closes a connection and waits until it has closed.
     pub(crate) async fn close_connection(&self, connection: u32) -> Result<()> {
-        self.world
-            .borrow()
-            .environment
-            .close_connection(connection, 0, CloseManner::Orderly)?;
+        self.world.borrow_mut().environment.close_connection(
+            connection,
+            0,
+            CloseManner::Orderly,
+        )?;
         poll_fn(
             |cx| match self.world.borrow_mut().connections.get_mut(&connection) {
                 Some(open) => {

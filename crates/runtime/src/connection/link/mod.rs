@@ -253,6 +253,12 @@ impl Link {
         either!(self, link => link.is_flushed())
     }
 
+    /// Returns whether all output of a connection is flushed that need not wait for the remote then, as
+    /// for one over a byte pipe the driver does.
+    pub(super) const fn ends_when_flushed(&self) -> bool {
+        matches!(self, Self::Quic(quic) if quic.is_flushed())
+    }
+
     /// Takes a snapshot of output progress.
     pub(super) fn mark(&self) -> Mark {
         either!(self, link => link.mark())
