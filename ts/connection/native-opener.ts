@@ -165,22 +165,21 @@ export class NativeOpener implements Opener, ConnectionSink {
   onClosed(closeCode: number, code: number, flags: number): void {
     this.#hasEnded = true
     const owner = this.#owner
-    const { transport } = owner
-    const isExplained = (flags & FLAG_EXPLAINED) !== 0
-    const closeReason = isExplained ? (this.#host.endText(this.#handle) ?? '') : ''
-    const options = { transport, closeCode, closeReason }
     const reset = ERROR_CODES.ERR_CONNECTION_RESET
     // A duplex that fails during our own close loses what that was to deliver.
     const isLost = code === reset || (code === 0 && (flags & FLAG_REMOTE) === 0)
     const cause = isLost ? this.#carried?.failure : undefined
-    const error =
-      code === 0 && cause === undefined
-        ? undefined
-        : withoutStack(() =>
-            cause === undefined
-              ? endError(code, flags, options)
-              : nativeError(reset, cause.message, { ...options, cause })
-          )
+    let error: Libp2pError | undefined
+    if (code !== 0 || cause !== undefined) {
+      const isExplained = (flags & FLAG_EXPLAINED) !== 0
+      const closeReason = isExplained ? (this.#host.endText(this.#handle) ?? '') : ''
+      const options = { transport: owner.transport, closeCode, closeReason }
+      error = withoutStack(() =>
+        cause === undefined
+          ? endError(code, flags, options)
+          : nativeError(reset, cause.message, { ...options, cause })
+      )
+    }
     this.#carried?.connectionEnded(error === undefined && closeCode === 0)
     // A duplex that failed does not tell which side has ended it.
     const remote = (flags & FLAG_REMOTE) !== 0 && cause === undefined

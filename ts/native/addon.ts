@@ -310,7 +310,6 @@ export interface CommandResult {
   detail?: string
   listener?: number
   addresses?: string[]
-  connection?: number
   /** Failed attempts of a dial not returned before, or the failed upgrade. */
   attempts?: NativeAttempt[]
   records?: string[]

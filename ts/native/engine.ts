@@ -28,6 +28,7 @@ import type {
 import { Outbox, type Sender } from './outbox.ts'
 import { ProtocolNames } from './protocol-names.ts'
 import {
+  FLAG_DIALLED,
   HANDLE_INDEX_MASK,
   RECORD_WORDS,
   RECORDS_MAX,
@@ -43,6 +44,9 @@ const DRAINS_MAX = 64
 // a thousand of them in a row.
 const TURN_POINTS = 256
 const POINT_SHIFT = 14
+
+/** The result of a dial whose connection says everything. */
+const DIALLED: CommandResult = Object.freeze({ code: 0 })
 
 /** Receives the events of a stream. */
 export interface StreamSink extends Sender {
@@ -133,7 +137,7 @@ export class Engine {
   readonly #listenersEnded = new Map<ListenerId, number>()
   readonly #commands = new Map<RequestId, Command>()
   // Completed ones that are held back.
-  #held: RequestId[] | undefined
+  #held: [request: RequestId, flags: number][] | undefined
   readonly #diagnostics: DiagnosticReader
   // Bits of the levels of diagnostic facts: recorded by the logs of nodes, subscribed to on this thread, and last
   // requested from the native side.
@@ -200,7 +204,8 @@ export class Engine {
   releaseCompletions(): boolean {
     const held = this.#held ?? []
     this.#held = undefined
-    for (const request of held.sort((one, other) => one - other)) this.#complete(request)
+    held.sort(([one], [other]) => one - other)
+    for (const [request, flags] of held) this.#complete(request, flags)
     return held.length > 0
   }
 
@@ -318,8 +323,8 @@ export class Engine {
         this.#nodes.get(handle)?.onHttpRequests?.()
         return
       case RecordKind.completion:
-        if (this.#held === undefined) this.#complete(handle as RequestId)
-        else this.#held.push(handle as RequestId)
+        if (this.#held === undefined) this.#complete(handle as RequestId, flags)
+        else this.#held.push([handle as RequestId, flags])
         return
       case RecordKind.listenerClosed: {
         const listener = handle as ListenerId
@@ -485,12 +490,13 @@ export class Engine {
     return { request, result }
   }
 
-  #complete(request: RequestId): void {
+  #complete(request: RequestId, flags: number): void {
     const command = this.#commands.get(request)
     if (command === undefined) return
     this.#commands.delete(request)
     this.release()
-    const result = command.node.takeResult(request)
+    const isDialled = (flags & FLAG_DIALLED) !== 0
+    const result = isDialled ? DIALLED : command.node.takeResult(request)
     if (result.code === 0) command.resolve(result)
     else command.reject(new CommandError(result, command.site))
   }

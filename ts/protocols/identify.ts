@@ -216,7 +216,7 @@ export class IdentifyService implements Service {
 
   start(swarm: Swarm): void {
     this.#swarm = swarm
-    swarm.handle(IDENTIFY_PROTOCOL, (stream, connection) => this.#respond(stream, connection), {
+    swarm.handle(IDENTIFY_PROTOCOL, (stream, connection) => this.#answer(stream, connection), {
       maxInbound: STREAMS_MAX,
       service: SERVICE,
       runOnLimited: true
@@ -258,6 +258,12 @@ export class IdentifyService implements Service {
         this.#swarm?.options.logger.debug(`identify of ${connection.remotePeer} failed`, err)
       })
     }
+  }
+
+  /** Answers a query; not before what the application does with the new connection, as it may close it. */
+  async #answer(stream: Stream, connection: Connection): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+    if (!connection.isClosed) await this.#respond(stream, connection)
   }
 
   /** Sends the local message. */

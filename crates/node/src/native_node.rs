@@ -87,8 +87,6 @@ pub struct CommandResult {
     pub listener: Option<u32>,
     /// Its addresses.
     pub addresses: Option<Vec<String>>,
-    /// The connection that was made.
-    pub connection: Option<u32>,
     /// Failed attempts of a dial not yet taken.
     pub attempts: Option<Vec<AttemptResult>>,
     /// The records that were found.
@@ -501,17 +499,13 @@ fn in_milliseconds(duration: Duration) -> f64 {
 
 fn result(outcome: Outcome) -> CommandResult {
     match outcome {
-        Outcome::Done => CommandResult::default(),
+        Outcome::Done | Outcome::Dialled(_) => CommandResult::default(),
         Outcome::Listening {
             listener,
             addresses,
         } => CommandResult {
             listener: Some(listener),
             addresses: Some(addresses.iter().map(ToString::to_string).collect()),
-            ..CommandResult::default()
-        },
-        Outcome::Dialled(connection) => CommandResult {
-            connection: Some(connection.handle()),
             ..CommandResult::default()
         },
         Outcome::UpgradeFailed(failed) => CommandResult {

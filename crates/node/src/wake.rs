@@ -4,14 +4,15 @@
 use std::ffi::{CStr, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use ferroswarm_runtime::Doorbell;
 use napi::sys;
 
 /// Calls JavaScript: from any thread until it is silenced, or directly on the environment's own.
 pub(crate) struct Bell {
-    function: Mutex<Option<Function>>,
+    /// Written only to silence it, so that no ring waits for another, which is a system call.
+    function: RwLock<Option<Function>>,
     /// For calls on the environment's own thread, if its event loop has loop sockets.
     direct: OnceLock<Direct>,
     /// State of [`Bell::ring_directly`]: one of the three below.
@@ -45,8 +46,10 @@ unsafe impl Sync for Direct {}
 struct Function(sys::napi_threadsafe_function);
 
 // SAFETY: Node-API allows a thread-safe function to be called from any thread; the pointer is valid
-// until `Bell::silence` takes it, and every call holds the same lock.
+// until `Bell::silence` takes it, which waits for every call.
 unsafe impl Send for Function {}
+// SAFETY: as above.
+unsafe impl Sync for Function {}
 
 const NAME: &CStr = c"ferroswarm";
 
@@ -84,7 +87,7 @@ impl Bell {
         };
         created.then(|| {
             Arc::new(Self {
-                function: Mutex::new(Some(Function(function))),
+                function: RwLock::new(Some(Function(function))),
                 direct: OnceLock::new(),
                 state: AtomicU8::new(IDLE),
             })
@@ -116,7 +119,7 @@ impl Bell {
 
     /// Sets whether the doorbell keeps the environment's event loop alive.
     pub(crate) fn hold(&self, env: sys::napi_env, on: Hold) {
-        if let Some(Function(function)) = &*self.lock() {
+        if let Some(Function(function)) = &*self.function() {
             // SAFETY: called on the environment's thread with its own `env`; the function is live
             // while the lock is held.
             unsafe {
@@ -145,7 +148,7 @@ impl Bell {
 
     /// Calls JavaScript once, on the environment's thread.
     fn call(&self) {
-        if self.lock().is_none() {
+        if self.function().is_none() {
             return;
         }
         let Some(&Direct { env, ring, context }) = self.direct.get() else {
@@ -181,8 +184,12 @@ impl Bell {
 
     /// Stops all calls of JavaScript.
     pub(crate) fn silence(&self) {
-        if let Some(Function(function)) = self.lock().take() {
-            // SAFETY: taken under the lock, so no other thread calls it now or later; this is the thread of
+        let mut function = self
+            .function
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(Function(function)) = function.take() {
+            // SAFETY: taken under the lock for writing, so no other thread calls it now or later; this is the thread of
             // the environment, which is ending.
             unsafe {
                 sys::napi_release_threadsafe_function(
@@ -202,9 +209,9 @@ impl Bell {
             .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Function>> {
+    fn function(&self) -> RwLockReadGuard<'_, Option<Function>> {
         // No panic under this lock can leave an inconsistent state.
-        self.function.lock().unwrap_or_else(PoisonError::into_inner)
+        self.function.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -222,7 +229,7 @@ impl Doorbell for Bell {
         if self.transition(CALLING, RUNG) != Err(IDLE) {
             return;
         }
-        if let Some(Function(function)) = &*self.lock() {
+        if let Some(Function(function)) = &*self.function() {
             // SAFETY: the function is live while the lock is held. A full queue means that a ring is already
             // pending.
             unsafe {

@@ -126,7 +126,7 @@ impl Side {
             ..
         } = self;
         environment.drain(64, |record| match record {
-            Record::Completion { request } => *completed = request,
+            Record::Completion { request, .. } => *completed = request,
             Record::ConnectionOpened { connection, .. } => *its_connection = connection,
             Record::StreamOpened { stream, .. } => *inbound = Some(stream),
             Record::StreamClosed { .. } => *closed += 1,
@@ -210,8 +210,6 @@ impl Pair {
         };
         pair.dialer.node.dial(1, request);
         pair.until(|pair| pair.dialer.completed == 1 && pair.listener.connection != 0);
-        let dialled = pair.dialer.environment.take_outcome(1).unwrap();
-        assert!(matches!(dialled, Outcome::Dialled(_)));
         pair
     }
 

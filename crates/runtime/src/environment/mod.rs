@@ -49,6 +49,8 @@ pub struct Environment {
     objects: Registry<Object>,
     /// Handles reported closed by the last drain.
     reported_closed: Vec<Handle>,
+    /// Dials of which it reported that nothing need be taken.
+    reported_dials: Vec<u32>,
     outcomes: HashMap<u32, Outcome>,
     /// Attempts of dials with reported failures, until the outcome is taken.
     attempts: HashMap<u32, Arc<Attempts>>,
@@ -62,6 +64,7 @@ impl Environment {
             hub,
             objects: Registry::default(),
             reported_closed: Vec::new(),
+            reported_dials: Vec::new(),
             outcomes: HashMap::new(),
             attempts: HashMap::new(),
             tick: Tick::default(),
@@ -101,10 +104,13 @@ impl Environment {
     }
 
     /// Emits up to `max` records in order, and frees the handles that the last call reported
-    /// closed. Returns the number of records.
+    /// closed, and the outcomes that need not be taken. Returns the number of records.
     pub fn drain(&mut self, max: usize, mut emit: impl FnMut(Record)) -> usize {
         for handle in std::mem::take(&mut self.reported_closed) {
             self.objects.remove(handle);
+        }
+        for request in std::mem::take(&mut self.reported_dials) {
+            self.outcomes.remove(&request);
         }
         self.hub.stats.drains.add(1);
         self.hub.answer();
@@ -172,8 +178,16 @@ impl Environment {
                 self.attempts.insert(request, attempts);
             }
             Ready::Completion(Completion { request, outcome }) => {
+                let is_dialled = matches!(outcome, Outcome::Dialled(_))
+                    && !self.attempts.contains_key(&request);
+                if is_dialled {
+                    self.reported_dials.push(request);
+                }
                 self.outcomes.insert(request, outcome);
-                emit(Record::Completion { request });
+                emit(Record::Completion {
+                    request,
+                    is_dialled,
+                });
             }
             Ready::GateQuestions { node } => emit(Record::GateQuestions { node }),
             Ready::HttpRequests { node } => emit(Record::HttpRequests { node }),

@@ -333,7 +333,7 @@ impl Driver {
         self.bell.wait(self.deadline);
         let (completed, inbound) = (&mut self.completed, &mut self.inbound);
         self.environment.drain(RECORDS_MAX, |record| match record {
-            Record::Completion { request } => completed.push(request),
+            Record::Completion { request, .. } => completed.push(request),
             Record::StreamOpened {
                 stream, protocol, ..
             } => {

@@ -259,7 +259,7 @@ impl Reactor {
                     waker.wake();
                 }
             }
-            Record::Completion { request } => {
+            Record::Completion { request, .. } => {
                 if let Some(waker) = world.commands.get_mut(&request).and_then(Option::take) {
                     waker.wake();
                 }
