@@ -169,7 +169,7 @@ export class Engine {
     if (versions.bun === undefined && versions.deno === undefined) {
       native.enableLoopPolling(this.hot.attachment, ring)
     }
-    this.outbox = new Outbox(this.hot)
+    this.outbox = new Outbox(this.hot, ring)
     this.#diagnostics = new DiagnosticReader(this.hot)
     this.protocols = new ProtocolNames(native, this.hot.attachment)
   }

@@ -34,6 +34,7 @@ const RESOLVED = Promise.resolve()
 /** Staged writes of one tick. */
 export class Outbox {
   readonly #hot: HotCalls
+  readonly #drain: () => void
   readonly #staging = new Uint8Array(STAGING_BYTES)
   // Rows of handle, length and order, in the order of the bytes.
   readonly #table = new Int32Array(ENTRIES_MAX * ROW_WORDS)
@@ -45,7 +46,7 @@ export class Outbox {
   readonly #endTick = (): void => {
     this.#isFlushScheduled = false
     this.submit()
-    this.#hot.flush()
+    if (this.#hot.flush(true) !== 0) this.#drain()
   }
 
   readonly #afterPromises = (): void => {
@@ -53,8 +54,10 @@ export class Outbox {
     this.flushSoon()
   }
 
-  constructor(hot: HotCalls) {
+  /** `drain` dispatches the pending records. */
+  constructor(hot: HotCalls, drain: () => void) {
     this.#hot = hot
+    this.#drain = drain
   }
 
   /** Stages a write of fewer than {@link STAGED_WRITE_BYTES_MAX} bytes behind the others of this tick. */
@@ -62,7 +65,7 @@ export class Outbox {
     const { length } = bytes
     if (this.#bytes + length > STAGING_BYTES) {
       this.submit()
-      this.#hot.flush()
+      this.#hot.flush(false)
     }
     this.#staging.set(bytes, this.#bytes)
     this.#bytes += length

@@ -203,6 +203,9 @@ hot!(submit, call => {
 });
 
 hot!(flush, call => {
+    if call.flag(0)? {
+        return Ok(call.environment().flush_before_drain().into());
+    }
     call.environment().flush();
     Ok(0)
 });

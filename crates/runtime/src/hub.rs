@@ -149,6 +149,11 @@ impl Hub {
         }
     }
 
+    /// Spares the ring for what is pending: the caller drains at once.
+    pub(crate) fn claim(&self) {
+        self.rung.store(true, Ordering::SeqCst);
+    }
+
     /// Returns whether nothing is pending for JavaScript.
     pub(crate) fn is_quiet(&self) -> bool {
         self.ready.lock().entries.is_empty()

@@ -49,17 +49,22 @@ impl Tick {
         busy_poll
     }
 
-    /// Sends the tick's output: inline if there is little of it, else on the I/O threads.
-    pub(crate) fn flush(&mut self) {
+    /// Sends the tick's output: inline if there is little of it, else on the I/O threads. Returns whether
+    /// a connection has ended with it.
+    pub(crate) fn flush(&mut self) -> bool {
+        let mut has_ended = false;
         let bytes = std::mem::take(&mut self.bytes);
         let inline = self.touched.len() <= INLINE_CONNECTIONS_MAX && bytes <= INLINE_BYTES_MAX;
         for connection in self.touched.drain(..) {
             if inline {
-                contained(&connection, || connection.flush_inline(&mut self.scratch));
+                contained(&connection, || {
+                    has_ended |= connection.flush_inline(&mut self.scratch);
+                });
             } else {
                 connection.flush_later();
             }
         }
+        has_ended
     }
 }
 

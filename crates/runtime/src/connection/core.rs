@@ -51,6 +51,8 @@ pub(super) struct Flushed {
     pub(super) sealed: usize,
     /// The driver must take over.
     pub(super) needs_driver: bool,
+    /// The connection has ended.
+    pub(super) has_ended: bool,
 }
 
 impl Core {
@@ -117,6 +119,7 @@ impl Core {
             return Flushed {
                 sealed: 0,
                 needs_driver: self.link.wants_write(),
+                has_ended: false,
             };
         }
         let sent = self.transmit(connection, scratch, sealed_max, now);
@@ -133,10 +136,10 @@ impl Core {
         {
             // The driver is left with the late datagrams of the remote.
             self.life.fail(request.fault);
-            self.end(connection, request.fault);
             return Flushed {
                 sealed: sent.sealed,
                 needs_driver: true,
+                has_ended: self.end(connection, request.fault),
             };
         }
         // Only the driver waits for the socket and for deadlines, and only it ends a byte pipe.
@@ -148,6 +151,7 @@ impl Core {
             sealed: sent.sealed,
             // Only the driver can deliver events that the muxer holds back.
             needs_driver: sent.is_cut || waits || sooner || self.link.has_events(),
+            has_ended: false,
         }
     }
 

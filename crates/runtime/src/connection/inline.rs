@@ -16,13 +16,14 @@ const SEALED_MAX: usize = 16 << 10;
 
 impl Connection {
     /// Seals and sends posted output if the lock is free; otherwise, or if bytes are left, the
-    /// driver does. Never blocks, except that a QUIC endpoint may be taking in a first packet.
-    pub(crate) fn flush_inline(self: &Arc<Self>, scratch: &mut Scratch) {
+    /// driver does. Never blocks, except that a QUIC endpoint may be taking in a first packet. Returns
+    /// whether the connection has ended with it.
+    pub(crate) fn flush_inline(self: &Arc<Self>, scratch: &mut Scratch) -> bool {
         // Set before the attempt: a driver that holds the lock checks it after unlocking.
         self.dirty.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let Some(mut core) = self.core.try_lock() else {
-            return;
+            return false;
         };
         self.dirty.store(false, Ordering::SeqCst);
         let flushed = core.flush(self, scratch, SEALED_MAX, self.now());
@@ -33,6 +34,7 @@ impl Connection {
         if flushed.needs_driver || self.driver_waits.load(Ordering::SeqCst) {
             self.kick();
         }
+        flushed.has_ended
     }
 
     /// Maximum duration of busy polling after an event of this connection.

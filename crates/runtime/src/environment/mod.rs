@@ -365,6 +365,18 @@ impl Environment {
         // ended no longer rings.
         self.hub.announce();
     }
+
+    /// The same for a caller that can drain: it must do so at once if this returns true, which it does
+    /// if a connection has ended.
+    pub fn flush_before_drain(&mut self) -> bool {
+        let has_ended = self.tick.flush();
+        if has_ended {
+            self.hub.claim();
+        } else {
+            self.hub.announce();
+        }
+        has_ended
+    }
 }
 
 impl Drop for Environment {
