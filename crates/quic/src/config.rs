@@ -82,8 +82,8 @@ const INCOMING_TOTAL_MAX: u64 = 4 << 20;
 /// Settings of a node's endpoints and connections.
 pub struct Settings {
     endpoint: Arc<EndpointConfig>,
-    server: Arc<ServerConfig>,
     /// Of paths to other hosts, and of those within this one.
+    server: [Arc<ServerConfig>; 2],
     transport: [Arc<TransportConfig>; 2],
     streams_max: u32,
     stream_window: u32,
@@ -119,16 +119,20 @@ impl Settings {
         let transport = [probing, loopback].map(Arc::new);
         let mut server = ServerConfig::with_crypto(Arc::new(crypto));
         server
-            .transport_config(Arc::clone(&transport[0]))
             .max_incoming(INCOMING_MAX)
             .incoming_buffer_size(INCOMING_BYTES_MAX)
             .incoming_buffer_size_total(INCOMING_TOTAL_MAX);
+        let server = transport.each_ref().map(|transport| {
+            let mut server = server.clone();
+            server.transport_config(Arc::clone(transport));
+            Arc::new(server)
+        });
         let mut endpoint = EndpointConfig::default();
         // Fails below 1,200 only.
         endpoint.max_udp_payload_size(PAYLOAD_MAX).ok();
         Ok(Self {
             endpoint: Arc::new(endpoint),
-            server: Arc::new(server),
+            server,
             transport,
             streams_max: config.streams_max,
             stream_window: config.stream_window,
@@ -143,17 +147,12 @@ impl Settings {
 
     /// Returns the settings of an endpoint that accepts connections.
     pub fn listener(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.server)
+        Arc::clone(&self.server[0])
     }
 
     /// Returns the settings of a connection from `remote`.
     pub fn accepting(&self, remote: IpAddr) -> Arc<ServerConfig> {
-        if !remote.to_canonical().is_loopback() {
-            return self.listener();
-        }
-        let mut server = (*self.server).clone();
-        server.transport_config(self.transport_for(remote));
-        Arc::new(server)
+        Arc::clone(&self.server[path(remote)])
     }
 
     /// Returns the settings of a connection to `target`, and the reason for a refusal of ours.
@@ -169,7 +168,7 @@ impl Settings {
             .map_err(|_| TlsCredentialsError::NoInitialSuite)?;
         let mut client = ClientConfig::new(Arc::new(crypto));
         client
-            .transport_config(self.transport_for(target.remote.ip()))
+            .transport_config(Arc::clone(&self.transport[path(target.remote.ip())]))
             // Tokens spare a round trip to listeners that ask for it, and link connections.
             .token_store(Arc::new(NoneTokenStore));
         Ok((client, dialer))
@@ -186,10 +185,11 @@ impl Settings {
     pub(crate) const fn connection_window(&self) -> u32 {
         self.connection_window
     }
+}
 
-    fn transport_for(&self, remote: IpAddr) -> Arc<TransportConfig> {
-        Arc::clone(&self.transport[usize::from(remote.to_canonical().is_loopback())])
-    }
+/// Returns the place of the settings of paths to `remote`.
+fn path(remote: IpAddr) -> usize {
+    usize::from(remote.to_canonical().is_loopback())
 }
 
 /// quinn-proto announces no small growth, of less than an eighth.

@@ -248,6 +248,11 @@ impl Session {
         self.connection.is_drained()
     }
 
+    /// Returns the round-trip time of the path.
+    pub fn round_trip(&self) -> Duration {
+        self.connection.rtt()
+    }
+
     /// Returns its counters.
     pub fn stats(&self) -> Stats {
         let stats = self.connection.stats();

@@ -50,6 +50,8 @@ pub(crate) struct Quic {
     more_streams: bool,
     /// Our close is on its way.
     closed: bool,
+    /// Until then, what arrives was sent before our close arrived.
+    crosses_until: Duration,
     paused: bool,
     /// It was reported that datagrams were dropped.
     has_dropped: bool,
@@ -74,6 +76,7 @@ impl Quic {
             sends_more: false,
             more_streams: false,
             closed: false,
+            crosses_until: Duration::ZERO,
             paused: false,
             has_dropped: false,
             send_error: None,
@@ -221,6 +224,7 @@ impl Quic {
 
     pub(super) fn go_away(&mut self, code: u32, now: Duration) {
         self.session.close(now, code);
+        self.expect_crossing(now);
     }
 
     pub(super) const fn close_channel(&mut self) {
@@ -292,6 +296,11 @@ impl Quic {
         }
         self.session.close(now, code);
         self.send_last(now);
+        self.expect_crossing(now);
+    }
+
+    fn expect_crossing(&mut self, now: Duration) {
+        self.crosses_until = now + self.session.round_trip();
     }
 
     /// Handles late datagrams of an ended connection. Returns when to do so again besides `cx`;
@@ -302,7 +311,7 @@ impl Quic {
         cx: &mut Context<'_>,
     ) -> Option<Duration> {
         for _ in 0..LINGER_ROUNDS_MAX {
-            if self.handle_received(connection).is_err() {
+            if self.handle_late(connection).is_err() {
                 return None;
             }
             let now = connection.now();
@@ -321,6 +330,20 @@ impl Quic {
         self.next_deadline()
     }
 
+    /// Handles what is received of an ended connection: our close is the answer, unless it cannot have
+    /// arrived yet (RFC 9000, section 10.2.1).
+    ///
+    /// # Errors
+    /// The endpoint has failed.
+    fn handle_late(&mut self, connection: &Connection) -> Result<(), ConnectionFault> {
+        if connection.now() >= self.crosses_until {
+            return self.handle_received(connection);
+        }
+        self.take_received(connection)?;
+        self.received.clear();
+        Ok(())
+    }
+
     /// Sends what is left of an ended connection. A remote that does not get it finds out by its idle
     /// timeout.
     fn send_last(&mut self, now: Duration) {
@@ -333,6 +356,20 @@ impl Quic {
     /// # Errors
     /// The endpoint has failed.
     fn handle_received(&mut self, connection: &Connection) -> Result<(), ConnectionFault> {
+        self.take_received(connection)?;
+        let count = self.received.len().min(EVENTS_MAX);
+        for event in self.received.drain(..count) {
+            self.session.handle_event(event);
+        }
+        pass_events(&mut self.session, &*self.route);
+        Ok(())
+    }
+
+    /// Takes from the endpoint, unless something taken before waits.
+    ///
+    /// # Errors
+    /// The endpoint has failed.
+    fn take_received(&mut self, connection: &Connection) -> Result<(), ConnectionFault> {
         // What waits here is bounded, as the endpoint's queue is.
         if self.received.is_empty() {
             let arrived = self.route.take_received(&mut self.received);
@@ -346,11 +383,6 @@ impl Quic {
                 return Err(ConnectionFault::Io(error));
             }
         }
-        let count = self.received.len().min(EVENTS_MAX);
-        for event in self.received.drain(..count) {
-            self.session.handle_event(event);
-        }
-        pass_events(&mut self.session, &*self.route);
         Ok(())
     }
 
