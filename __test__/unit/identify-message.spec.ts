@@ -161,13 +161,20 @@ test('binary addresses match those of the multiaddr package', (t) => {
     '/ip4/1.2.3.4/tcp/65535',
     '/ip6/::1/tcp/1',
     '/ip4/1.2.3.4/udp/9/quic-v1',
-    '/dns4/a.b/tcp/1'
+    '/dns4/a.b/tcp/1',
+    '/ip4/1.2.3.4/udp/4001/quic-v1',
+    '/ip4/255.0.0.255/udp/65535/quic-v1',
+    '/ip4/1.2.3.4/udp/4001/quic-v1/webtransport',
+    '/ip4/1.2.3.4/udp/4001/quic',
+    '/ip4/1.2.3.4/udp/4001'
   ]
   for (const text of texts) {
     t.deepEqual([...addressBytes(text)], [...multiaddr(text).bytes])
     t.is(addressOf(multiaddr(text).bytes), text)
   }
-  t.throws(() => addressBytes('/ip4/1.2.3.256/tcp/1'), { name: 'InvalidParametersError' })
+  for (const text of ['/ip4/1.2.3.256/tcp/1', '/ip4/1.2.3.4/udp/65536/quic-v1']) {
+    t.throws(() => addressBytes(text), { name: 'InvalidParametersError' })
+  }
   t.is(addressOf(Uint8Array.of(4, 1, 2, 3, 4, 7, 0, 1)), undefined)
 })
 

@@ -23,11 +23,13 @@ export interface HostPort {
 
 const IP_PORT = /^(?:\/ip6zone\/([^/]+))?\/ip([46])\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
 const NAME_PORT = /^\/(dns|dns4|dns6)\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
-const IPV4_TCP = /^\/ip4\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/tcp\/(\d{1,5})$/
-// Binary form: code of ip4, 4 bytes, code of tcp, 2 bytes of port.
-const IPV4_TCP_BYTES = 8
+const IPV4 =
+  /^\/ip4\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(?:tcp\/(\d{1,5})|udp\/(\d{1,5})\/quic-v1)$/
+// Binary form: code of ip4, 4 bytes, then code of tcp and 2 bytes of port, or code of udp, 2 bytes of port and code of
+// quic-v1. Codes are varints.
 const CODE_IPV4 = 4
-const CODE_TCP = 6
+const TCP = Object.freeze({ bytes: 8, code: 6 })
+const QUIC = Object.freeze({ bytes: 11, udp: [0x91, 0x02], quic: [0xcd, 0x03] })
 const PEER_PARTS = /\/p2p\/([^/]+)/g
 const OF_THIS_HOST = /^\/(?:unix|memory)\//
 const PRIVATE_IPV4 = /^(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\./
@@ -104,16 +106,36 @@ function parsed(text: string): Multiaddr {
 }
 
 /**
- * Returns an address in binary form. The most common form is encoded here, as every connection sends one.
+ * Returns an address in binary form. The most common forms are encoded here, as every connection sends one.
  *
  * Throws `InvalidParametersError` for malformed text.
  */
 export function addressBytes(text: string): Uint8Array {
-  const match = IPV4_TCP.exec(text)
+  const match = IPV4.exec(text)
   if (match === null) return parsed(text).bytes
-  const [, a = 0, b = 0, c = 0, d = 0, port = 0] = match.map(Number)
-  if (Math.max(a, b, c, d) > 255 || port > 65_535) return parsed(text).bytes
-  return Uint8Array.of(CODE_IPV4, a, b, c, d, CODE_TCP, port >> 8, port)
+  const [, a, b, c, d, tcp, udp] = match
+  const host = [Number(a), Number(b), Number(c), Number(d)]
+  const port = Number(tcp ?? udp)
+  if (Math.max(...host) > 255 || port > 65_535) return parsed(text).bytes
+  return tcp === undefined
+    ? Uint8Array.of(CODE_IPV4, ...host, ...QUIC.udp, port >> 8, port, ...QUIC.quic)
+    : Uint8Array.of(CODE_IPV4, ...host, TCP.code, port >> 8, port)
+}
+
+/** Returns the text of a form of {@link addressBytes}; undefined for any other. */
+function commonText(bytes: Uint8Array): string | undefined {
+  if (bytes[0] !== CODE_IPV4) return undefined
+  const [, a, b, c, d, ...rest] = bytes
+  const host = `/ip4/${a}.${b}.${c}.${d}`
+  if (bytes.length === TCP.bytes) {
+    const [code, high = 0, low = 0] = rest
+    return code === TCP.code ? `${host}/tcp/${(high << 8) | low}` : undefined
+  }
+  if (bytes.length !== QUIC.bytes) return undefined
+  const [first, second, high = 0, low = 0, third, fourth] = rest
+  const isUdp = first === QUIC.udp[0] && second === QUIC.udp[1]
+  const isQuic = third === QUIC.quic[0] && fourth === QUIC.quic[1]
+  return isUdp && isQuic ? `${host}/udp/${(high << 8) | low}/quic-v1` : undefined
 }
 
 /**
@@ -121,10 +143,8 @@ export function addressBytes(text: string): Uint8Array {
  * peer id.
  */
 export function addressOf(bytes: Uint8Array): string | undefined {
-  if (bytes.length === IPV4_TCP_BYTES && bytes[0] === CODE_IPV4 && bytes[5] === CODE_TCP) {
-    const [, a, b, c, d, , high = 0, low = 0] = bytes
-    return `/ip4/${a}.${b}.${c}.${d}/tcp/${(high << 8) | low}`
-  }
+  const common = commonText(bytes)
+  if (common !== undefined) return common
   const { multiaddr } = loadMultiaddrs()
   try {
     const text = multiaddr(bytes).toString()

@@ -7,12 +7,14 @@
 import type { Component } from '@multiformats/multiaddr'
 import { misuse } from '../base/arguments.ts'
 import { lazyModule } from '../base/lazy-module.ts'
+import { memoized } from '../base/memo.ts'
 import type { NativeTransportName, TransportName } from '../constants.ts'
 import { InvalidParametersError } from '../errors.ts'
 import type { AddrLike } from './address.ts'
 import { loadMultiaddrs } from './load.ts'
 import { peerText } from './peer-id.ts'
 import {
+  ADDRESSES_REMEMBERED,
   isPlain,
   namedText,
   type Place,
@@ -50,7 +52,10 @@ const NO_NAMES = 'listen on an address of this host'
 
 /** Parses an address. Throws `InvalidParametersError` if it is malformed. */
 export function parseAddress(addr: AddrLike): ParsedAddress {
-  const given = textOf(addr)
+  return parseText(textOf(addr))
+}
+
+const parseText = memoized((given: string): ParsedAddress => {
   const match = PEER_PART.exec(given)
   const placed = placedText(match === null ? given : given.slice(0, match.index))
   // The common forms are parsed without loading a package.
@@ -64,7 +69,7 @@ export function parseAddress(addr: AddrLike): ParsedAddress {
     transport: place.transport,
     refusal: undefined
   }
-}
+}, ADDRESSES_REMEMBERED)
 
 /** Returns the reason why an address cannot be dialled; undefined if it can. */
 export function dialRefusal({ place, refusal }: ParsedAddress): Refusal | undefined {
