@@ -161,6 +161,39 @@ test('an aborted dial leaves nothing behind', async (t) => {
   await until(() => Object.values(usageOf(dialer, 'system')).every((used) => used === 0))
 })
 
+test('a close with nothing to deliver has ended the connection at the end of the tick', async (t) => {
+  const listener = await listening(t)
+  const dialer = await createNode(t)
+  const ended: boolean[] = []
+  for (let index = 0; index < 10; index += 1) {
+    const connection = await dialer.dialAddr(addressOf(listener))
+    const closed = connection.close()
+    await new Promise<void>(process.nextTick)
+    ended.push(connection.closeReason !== undefined)
+    await closed
+    t.like(connection.closeReason, { remote: false, error: undefined })
+  }
+  // Unless an I/O thread is handling a datagram at that moment.
+  t.true(ended.includes(true))
+})
+
+test('a close that is lost is repeated when the remote goes on', async (t) => {
+  const listener = await listening(t)
+  const proxy = await udpProxy(t, portOf(listener))
+  const dialer = await createNode(t)
+  const connection = await dialer.dialAddr(addressOf(listener, proxy.port))
+  await assertEcho(t, connection, 1)
+  const [remote] = listener.getConnections()
+  t.truthy(remote)
+  proxy.treat(() => 'drop')
+  await connection.close()
+  proxy.treat(() => 'deliver')
+  await remote?.newStream(ECHO)
+  await remote?.closed
+  // By the idle timeout only, if nothing had told it.
+  t.notRegex(String(remote?.closeReason?.error), /keepalive|silent|answer/)
+})
+
 // A168
 test('a peer that falls silent is given up after idleTimeout', async (t) => {
   const listener = await listening(t)
