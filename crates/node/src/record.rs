@@ -1,7 +1,7 @@
 //! Records as four words each, and the other constants of the hot calls. `ts/native/record.ts` has the same
 //! constants; a test compares them through [`crate::tables`].
 
-use ferroswarm_runtime::{ConnectionFault, EndReport, Record, Taken};
+use ferroswarm_runtime::{ConnectionFault, EndReport, Record, ResetReport, Taken};
 
 use crate::error_code::ErrorCode;
 use crate::tables::numbers;
@@ -134,9 +134,22 @@ const fn carried_words(connection: u32, figure: u32, value: u64) -> [u32; WORDS]
     [CONNECTION_CARRIED | figure << 8, connection, low, high]
 }
 
+fn reset_words(stream: u32, report: &ResetReport) -> [u32; WORDS] {
+    let flags = flags([
+        (report.remote, FLAG_REMOTE),
+        (report.connection_lost, FLAG_CONNECTION_LOST),
+        (report.orderly, FLAG_ORDERLY),
+        (report.unsent, FLAG_UNSENT),
+        (report.unread, FLAG_UNREAD),
+    ]);
+    let fault = report
+        .fault
+        .map_or(0, |fault| ErrorCode::from(fault).word());
+    [STREAM_RESET | flags << 8, stream, report.code, fault]
+}
+
 /// Returns the words of one record.
 pub(crate) fn words(record: Record) -> [u32; WORDS] {
-    let fault_word = |fault: Option<ErrorCode>| fault.map_or(0, ErrorCode::word);
     match record {
         Record::StreamOpened {
             stream,
@@ -152,21 +165,11 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
             STREAM_NEGOTIATED,
             stream,
             protocol,
-            fault_word(fault.map(ErrorCode::from)),
+            fault.map_or(0, |fault| ErrorCode::from(fault).word()),
         ],
         Record::StreamReadable { stream, bytes } => [STREAM_READABLE, stream, bytes, 0],
         Record::StreamWritable { stream, credit } => [STREAM_WRITABLE, stream, credit, 0],
-        Record::StreamReset { stream, report } => {
-            let flags = flags([
-                (report.remote, FLAG_REMOTE),
-                (report.connection_lost, FLAG_CONNECTION_LOST),
-                (report.orderly, FLAG_ORDERLY),
-                (report.unsent, FLAG_UNSENT),
-                (report.unread, FLAG_UNREAD),
-            ]);
-            let fault = fault_word(report.fault.map(ErrorCode::from));
-            [STREAM_RESET | flags << 8, stream, report.code, fault]
-        }
+        Record::StreamReset { stream, report } => reset_words(stream, &report),
         Record::StreamClosed {
             stream,
             left,

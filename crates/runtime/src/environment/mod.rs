@@ -178,8 +178,8 @@ impl Environment {
                 self.attempts.insert(request, attempts);
             }
             Ready::Completion(Completion { request, outcome }) => {
-                let is_dialled = matches!(outcome, Outcome::Dialled(_))
-                    && !self.attempts.contains_key(&request);
+                let is_dialled =
+                    matches!(outcome, Outcome::Dialled(_)) && !self.attempts.contains_key(&request);
                 if is_dialled {
                     self.reported_dials.push(request);
                 }

@@ -298,7 +298,7 @@ mod tests {
     fn a_quic_dialer_offers_no_hybrid_and_a_quic_listener_takes_it() {
         let [(dialer, local), (listener, _)] = [(), ()].map(|()| {
             let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
-            let peer = PeerId::from_public_key(&keypair.public());
+            let peer = PeerId::from_public_key(keypair.public());
             (TlsCredentials::new(&keypair, peer).unwrap(), peer)
         });
         let dialer = dialer.quic_dialer(local, None).config;
