@@ -7,7 +7,7 @@
  *     /test/busy    blocks the event loop for the milliseconds in a message, as text
  *     /test/opened  the number of `connected` events so far, as text
  *
- *     node busy-listener.ts <muxer>
+ *     node busy-listener.ts <muxer> <address to listen on>
  */
 import type { MuxerName } from '../../../ts/constants.ts'
 import { createSwarm } from '../../../ts/swarm.ts'
@@ -16,6 +16,7 @@ import { createSwarm } from '../../../ts/swarm.ts'
 const STREAMS = { streamsInbound: 6_000, streams: 6_000 }
 
 const muxer = (process.argv[2] ?? 'yamux') as MuxerName
+const listen = process.argv[3] ?? '/ip4/127.0.0.1/tcp/0'
 const swarm = await createSwarm({
   ioThreads: 1,
   muxers: [muxer],
@@ -52,5 +53,5 @@ swarm.handle('/test/opened', async (stream) => {
   await stream.write(Buffer.from(String(opened)))
   await stream.close()
 })
-await swarm.listen('/ip4/127.0.0.1/tcp/0')
+await swarm.listen(listen)
 console.log(`${swarm.getListenAddrs()[0]}`)
