@@ -113,7 +113,7 @@ for (const [name, listen] of Object.entries(CASES)) {
         })
       )
       await until(() => isReleased() && processFigures().descriptors <= before.descriptors)
-        await assertEcho(t, await dialer.dialAddr(addressOf(listener), listener.peerId), 1_000)
+      await assertEcho(t, await dialer.dialAddr(addressOf(listener), listener.peerId), 1_000)
     }
   )
 }

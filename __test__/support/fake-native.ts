@@ -173,6 +173,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       calls.push(`submit ${rows.join(' ')}`)
       return 0
     },
+    flushBeforeDrain: () => hot.flush(),
     flush() {
       calls.push('flush')
       return 0

@@ -172,7 +172,14 @@ test('binary addresses match those of the multiaddr package', (t) => {
     t.deepEqual([...addressBytes(text)], [...multiaddr(text).bytes])
     t.is(addressOf(multiaddr(text).bytes), text)
   }
-  for (const text of ['/ip4/1.2.3.256/tcp/1', '/ip4/1.2.3.4/udp/65536/quic-v1']) {
+  const malformed = [
+    '/ip4/1.2.3.256/tcp/1',
+    '/ip4/1.2.3.4/udp/65536/quic-v1',
+    '/ip4/01.2.3.4/udp/1/quic-v1',
+    '/ip4/1.2.3.4/udp/00009/quic-v1',
+    '/ip4/1.2.3.4/tcp/01'
+  ]
+  for (const text of malformed) {
     t.throws(() => addressBytes(text), { name: 'InvalidParametersError' })
   }
   t.is(addressOf(Uint8Array.of(4, 1, 2, 3, 4, 7, 0, 1)), undefined)

@@ -27,6 +27,7 @@ const CALLS: Readonly<Record<Exclude<keyof HotCalls, 'attachment'>, true>> = {
   write: true,
   submit: true,
   flush: true,
+  flushBeforeDrain: true,
   closeRead: true,
   discard: true,
   remove: true,

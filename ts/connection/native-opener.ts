@@ -104,18 +104,11 @@ export class NativeOpener implements Opener, ConnectionSink {
   }
 
   close(code: number): void {
-    this.#close(code, false)
+    this.#engine.outbox.closeConnection(this.#handle, code, false)
   }
 
   closeAtOnce(code: number): void {
-    this.#close(code, true)
-  }
-
-  #close(code: number, atOnce: boolean): void {
-    const { hot, outbox } = this.#engine
-    outbox.submit()
-    hot.closeConnection(this.#handle, code, atOnce)
-    outbox.flushSoon()
+    this.#engine.outbox.closeConnection(this.#handle, code, true)
   }
 
   /** Takes one native call while the connection is alive. */

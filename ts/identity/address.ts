@@ -23,13 +23,16 @@ export interface HostPort {
 
 const IP_PORT = /^(?:\/ip6zone\/([^/]+))?\/ip([46])\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
 const NAME_PORT = /^\/(dns|dns4|dns6)\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
-const IPV4 =
-  /^\/ip4\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(?:tcp\/(\d{1,5})|udp\/(\d{1,5})\/quic-v1)$/
+const BYTE = '(0|[1-9]\\d{0,2})'
+const PORT = '(0|[1-9]\\d{0,4})'
+const IPV4_SOCKET = new RegExp(
+  `^/ip4/${BYTE}\\.${BYTE}\\.${BYTE}\\.${BYTE}/(?:tcp/${PORT}|udp/${PORT}/quic-v1)$`
+)
 // Binary form: code of ip4, 4 bytes, then code of tcp and 2 bytes of port, or code of udp, 2 bytes of port and code of
 // quic-v1. Codes are varints.
 const CODE_IPV4 = 4
-const TCP = Object.freeze({ bytes: 8, code: 6 })
-const QUIC = Object.freeze({ bytes: 11, udp: [0x91, 0x02], quic: [0xcd, 0x03] })
+const TCP = Object.freeze({ length: 8, code: 6 })
+const QUIC = Object.freeze({ length: 11, udp: [0x91, 0x02], quic: [0xcd, 0x03] })
 const PEER_PARTS = /\/p2p\/([^/]+)/g
 const OF_THIS_HOST = /^\/(?:unix|memory)\//
 const PRIVATE_IPV4 = /^(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\./
@@ -111,7 +114,7 @@ function parsed(text: string): Multiaddr {
  * Throws `InvalidParametersError` for malformed text.
  */
 export function addressBytes(text: string): Uint8Array {
-  const match = IPV4.exec(text)
+  const match = IPV4_SOCKET.exec(text)
   if (match === null) return parsed(text).bytes
   const [, a, b, c, d, tcp, udp] = match
   const host = [Number(a), Number(b), Number(c), Number(d)]
@@ -127,11 +130,11 @@ function commonText(bytes: Uint8Array): string | undefined {
   if (bytes[0] !== CODE_IPV4) return undefined
   const [, a, b, c, d, ...rest] = bytes
   const host = `/ip4/${a}.${b}.${c}.${d}`
-  if (bytes.length === TCP.bytes) {
+  if (bytes.length === TCP.length) {
     const [code, high = 0, low = 0] = rest
     return code === TCP.code ? `${host}/tcp/${(high << 8) | low}` : undefined
   }
-  if (bytes.length !== QUIC.bytes) return undefined
+  if (bytes.length !== QUIC.length) return undefined
   const [first, second, high = 0, low = 0, third, fourth] = rest
   const isUdp = first === QUIC.udp[0] && second === QUIC.udp[1]
   const isQuic = third === QUIC.quic[0] && fourth === QUIC.quic[1]

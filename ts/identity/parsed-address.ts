@@ -14,7 +14,6 @@ import type { AddrLike } from './address.ts'
 import { loadMultiaddrs } from './load.ts'
 import { peerText } from './peer-id.ts'
 import {
-  ADDRESSES_REMEMBERED,
   isPlain,
   namedText,
   type Place,
@@ -48,6 +47,9 @@ const RELAY_PART = /\/p2p-circuit(?:\/|$)/
 const { url } = import.meta
 const loadRefusals = lazyModule<typeof import('./address-refusal.ts')>(url, './address-refusal')
 
+/** Addresses that are remembered: one is parsed several times for a dial, and a peer is dialled again. */
+const REMEMBERED_MAX = 128
+
 const NO_NAMES = 'listen on an address of this host'
 
 /** Parses an address. Throws `InvalidParametersError` if it is malformed. */
@@ -69,7 +71,7 @@ const parseText = memoized((given: string): ParsedAddress => {
     transport: place.transport,
     refusal: undefined
   }
-}, ADDRESSES_REMEMBERED)
+}, REMEMBERED_MAX)
 
 /** Returns the reason why an address cannot be dialled; undefined if it can. */
 export function dialRefusal({ place, refusal }: ParsedAddress): Refusal | undefined {

@@ -4,7 +4,6 @@
  * All forms are read from canonical text. The binary forms of `/unix` and `/memory` differ between implementations, so only
  * their text is ever used: paths are percent-encoded in it, as by the multiaddr package.
  */
-import { memoized } from '../base/memo.ts'
 import type { NativeTransportName } from '../constants.ts'
 
 // Not imported: importing the package must not load avoidable Node.js modules.
@@ -112,13 +111,8 @@ export function tcpPlaceOf(text: string): TcpPlace | undefined {
   return place?.transport === 'tcp' ? place : undefined
 }
 
-/** Addresses remembered: dialling one takes its text apart several times, and a peer is dialled again. */
-export const ADDRESSES_REMEMBERED = 128
-
 /** Returns where an address leads, with its text; IPv4-mapped IPv6 addresses become IPv4. */
-export const placedText = memoized(placedTextOf, ADDRESSES_REMEMBERED)
-
-function placedTextOf(text: string): PlacedText | undefined {
+export function placedText(text: string): PlacedText | undefined {
   const match = SOCKET.exec(text)
   if (match !== null) return socketOf(match)
   if (UNIX.test(text)) {

@@ -292,10 +292,7 @@ export class NativeMuxer
 
   #close(atOnce: boolean): void {
     if (this.#hasEnded) return
-    const { hot, outbox } = this.engine
-    outbox.submit()
-    hot.closeConnection(this.#handle, 0, atOnce)
-    outbox.flushSoon()
+    this.engine.outbox.closeConnection(this.#handle, 0, atOnce)
   }
 
   onGoingAway(): void {

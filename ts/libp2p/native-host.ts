@@ -123,7 +123,7 @@ export class NativeHost implements NodeSink, MuxerHost {
   onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void {
     const opened = request === 0 ? undefined : this.#opened.get(request)
     // A command that was cancelled too late: nobody owns the connection.
-    if (opened === undefined) this.engine.hot.closeConnection(handle, 0, true)
+    if (opened === undefined) this.engine.outbox.closeConnection(handle, 0, true)
     else opened(handle)
   }
 

@@ -449,7 +449,7 @@ export class NativeStream extends Events<MessageStreamEvents> implements Stream,
       const { hot, outbox } = this.#owner.engine
       // What was sent goes first, as far as there is credit; the flush opens a stream that is new.
       outbox.submit()
-      hot.flush(false)
+      hot.flush()
       hot.resetBehind(this.handle, StreamErrorCode.NoError)
       outbox.flushSoon()
     }

@@ -24,7 +24,8 @@ export interface HotCalls {
   frame(stream: StreamHandle, framing: number, maxMessageBytes: number): number
   write(stream: StreamHandle, bytes: Uint8Array): number
   submit(table: Int32Array, count: number, staging: Uint8Array): number
-  flush(drains: boolean): number
+  flush(): number
+  flushBeforeDrain(): number
   closeRead(stream: StreamHandle): number
   discard(stream: StreamHandle): number
   remove(stream: StreamHandle): number

@@ -28,7 +28,7 @@ import type {
 import { Outbox, type Sender } from './outbox.ts'
 import { ProtocolNames } from './protocol-names.ts'
 import {
-  FLAG_DIALLED,
+  FLAG_EMPTY,
   HANDLE_INDEX_MASK,
   RECORD_WORDS,
   RECORDS_MAX,
@@ -45,8 +45,8 @@ const DRAINS_MAX = 64
 const TURN_POINTS = 256
 const POINT_SHIFT = 14
 
-/** The result of a dial whose connection says everything. */
-const DIALLED: CommandResult = Object.freeze({ code: 0 })
+/** The result of a command that has made a connection, which says everything. */
+const EMPTY: CommandResult = Object.freeze({ code: 0 })
 
 /** Receives the events of a stream. */
 export interface StreamSink extends Sender {
@@ -169,7 +169,7 @@ export class Engine {
     if (versions.bun === undefined && versions.deno === undefined) {
       native.enableLoopPolling(this.hot.attachment, ring)
     }
-    this.outbox = new Outbox(this.hot, ring)
+    this.outbox = new Outbox(this.hot, () => this.#endTick())
     this.#diagnostics = new DiagnosticReader(this.hot)
     this.protocols = new ProtocolNames(native, this.hot.attachment)
   }
@@ -228,8 +228,22 @@ export class Engine {
   /** Dispatches every pending record. Not reentrant: a nested call does nothing. */
   drain(): void {
     if (this.#draining) return
-    this.#draining = true
     this.#batch += 1
+    this.#dispatchAll()
+  }
+
+  /**
+   * Sends the output of a tick; the end of a connection that this causes is dispatched at once. It is part of the last
+   * batch, as promise reactions to that may not have run.
+   */
+  #endTick(): void {
+    // A drain that is running would not see what a flush leaves to a drain.
+    if (this.#draining) this.hot.flush()
+    else if (this.hot.flushBeforeDrain() !== 0) this.#dispatchAll()
+  }
+
+  #dispatchAll(): void {
+    this.#draining = true
     try {
       for (let drains = 0; drains < DRAINS_MAX; drains += 1) {
         const count = this.hot.drain(this.#records)
@@ -495,8 +509,8 @@ export class Engine {
     if (command === undefined) return
     this.#commands.delete(request)
     this.release()
-    const isDialled = (flags & FLAG_DIALLED) !== 0
-    const result = isDialled ? DIALLED : command.node.takeResult(request)
+    const isEmpty = (flags & FLAG_EMPTY) !== 0
+    const result = isEmpty ? EMPTY : command.node.takeResult(request)
     if (result.code === 0) command.resolve(result)
     else command.reject(new CommandError(result, command.site))
   }

@@ -2,7 +2,7 @@
  * Batches small writes, and the ends of streams behind them, of all streams: one buffer and one native call per tick.
  */
 import type { HotCalls } from './addon.ts'
-import type { StreamHandle } from './handles.ts'
+import type { ConnectionHandle, StreamHandle } from './handles.ts'
 
 /** Maximum bytes of small writes that wait for the end of the tick. */
 export const STAGING_BYTES = 64 * 1024
@@ -34,7 +34,7 @@ const RESOLVED = Promise.resolve()
 /** Staged writes of one tick. */
 export class Outbox {
   readonly #hot: HotCalls
-  readonly #drain: () => void
+  readonly #flush: () => void
   readonly #staging = new Uint8Array(STAGING_BYTES)
   // Rows of handle, length and order, in the order of the bytes.
   readonly #table = new Int32Array(ENTRIES_MAX * ROW_WORDS)
@@ -46,7 +46,7 @@ export class Outbox {
   readonly #endTick = (): void => {
     this.#isFlushScheduled = false
     this.submit()
-    if (this.#hot.flush(true) !== 0) this.#drain()
+    this.#flush()
   }
 
   readonly #afterPromises = (): void => {
@@ -54,10 +54,10 @@ export class Outbox {
     this.flushSoon()
   }
 
-  /** `drain` dispatches the pending records. */
-  constructor(hot: HotCalls, drain: () => void) {
+  /** `flush` ends a tick. */
+  constructor(hot: HotCalls, flush: () => void) {
     this.#hot = hot
-    this.#drain = drain
+    this.#flush = flush
   }
 
   /** Stages a write of fewer than {@link STAGED_WRITE_BYTES_MAX} bytes behind the others of this tick. */
@@ -65,7 +65,7 @@ export class Outbox {
     const { length } = bytes
     if (this.#bytes + length > STAGING_BYTES) {
       this.submit()
-      this.#hot.flush(false)
+      this.#hot.flush()
     }
     this.#staging.set(bytes, this.#bytes)
     this.#bytes += length
@@ -116,6 +116,13 @@ export class Outbox {
     if (this.#isFlushScheduled || this.#isDeferred) return
     this.#isDeferred = true
     void RESOLVED.then(this.#afterPromises)
+  }
+
+  /** Closes a connection behind everything staged, with the flush of this tick. */
+  closeConnection(connection: ConnectionHandle, code: number, atOnce: boolean): void {
+    this.submit()
+    this.#hot.closeConnection(connection, code, atOnce)
+    this.flushSoon()
   }
 
   /** Schedules a flush at the end of this tick. */

@@ -54,8 +54,8 @@ export const FLAG_ORDERLY = 8
 export const FLAG_UNSENT = 16
 /** Flag of streamReset: received bytes were not read. */
 export const FLAG_UNREAD = 32
-/** Flag of completion: the command was a dial, whose result has nothing to add to the connection and is not taken. */
-export const FLAG_DIALLED = 1
+/** Flag of completion: the command has made a connection, to which its result adds nothing; it is not taken. */
+export const FLAG_EMPTY = 1
 
 /** Flags of pipeReady: room for bytes to feed, bytes to take or their end. */
 export const PipeReady = { hasRoom: 1, hasOutput: 2 } as const

@@ -263,7 +263,8 @@ export class IdentifyService implements Service {
   /** Answers a query; not before what the application does with the new connection, as it may close it. */
   async #answer(stream: Stream, connection: Connection): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve))
-    if (!connection.isClosed) await this.#respond(stream, connection)
+    if (connection.isClosed) await stream.reset()
+    else await this.#respond(stream, connection)
   }
 
   /** Sends the local message. */

@@ -763,7 +763,7 @@ export class NodeHost
   drain(timeoutMs: number): CommandHandle {
     // Writes of this tick must precede the command.
     this.engine.outbox.submit()
-    this.engine.hot.flush(false)
+    this.engine.hot.flush()
     return this.command((node, request) => node.drain(request, timeoutMs), this.drain)
   }
 

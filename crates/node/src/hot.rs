@@ -31,6 +31,7 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"write", write),
     (c"submit", submit),
     (c"flush", flush),
+    (c"flushBeforeDrain", flush_before_drain),
     (c"closeRead", close_read),
     (c"discard", discard),
     (c"remove", remove),
@@ -203,12 +204,11 @@ hot!(submit, call => {
 });
 
 hot!(flush, call => {
-    if call.flag(0)? {
-        return Ok(call.environment().flush_before_drain().into());
-    }
     call.environment().flush();
     Ok(0)
 });
+
+hot!(flush_before_drain, call => Ok(call.environment().flush_before_drain().into()));
 
 /// Converts a state to a return value.
 fn state(state: State) -> i32 {

@@ -56,8 +56,8 @@ numbers! {
     FLAG_UNSENT = 16,
     /// Received bytes were not read.
     FLAG_UNREAD = 32,
-    /// The command was a dial, whose result has nothing to add to the connection.
-    FLAG_DIALLED = 1,
+    /// The command has made a connection, to which its result adds nothing.
+    FLAG_EMPTY = 1,
 }
 
 numbers! {
@@ -202,11 +202,8 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
             let flags = flags([(has_room, PIPE_HAS_ROOM), (has_output, PIPE_HAS_OUTPUT)]);
             [PIPE_READY | flags << 8, pipe, 0, 0]
         }
-        Record::Completion {
-            request,
-            is_dialled,
-        } => {
-            let flags = flags([(is_dialled, FLAG_DIALLED)]);
+        Record::Completion { request, is_empty } => {
+            let flags = flags([(is_empty, FLAG_EMPTY)]);
             [COMPLETION | flags << 8, request, 0, 0]
         }
         Record::GateQuestions { node } => [GATE_QUESTIONS, node, 0, 0],

@@ -11,7 +11,7 @@ use napi::sys;
 
 /// Calls JavaScript: from any thread until it is silenced, or directly on the environment's own.
 pub(crate) struct Bell {
-    /// Written only to silence it, so that no ring waits for another, which is a system call.
+    /// Locked for writing only to silence it: JavaScript's thread does not wait for a ring of another thread.
     function: RwLock<Option<Function>>,
     /// For calls on the environment's own thread, if its event loop has loop sockets.
     direct: OnceLock<Direct>,

@@ -59,8 +59,8 @@ pub(crate) const STREAMS_AT_FIRST: u32 = 64;
 /// Largest datagram that a path may carry: an Ethernet frame without the headers of IPv6 and UDP.
 const MTU_MAX: u16 = 1_452;
 
-/// Datagrams within a host: every loopback interface carries them, so that nothing is probed, which would
-/// be a tenth of the time of a handshake.
+/// Datagrams over loopback, whose interfaces carry 16 KiB at least: they are this long from the start, as a
+/// probe of each side would be a tenth of the time of a handshake.
 const MTU_LOOPBACK: u16 = 4 << 10;
 
 /// What every path carries (RFC 9000, section 14).
@@ -82,7 +82,7 @@ const INCOMING_TOTAL_MAX: u64 = 4 << 20;
 /// Settings of a node's endpoints and connections.
 pub struct Settings {
     endpoint: Arc<EndpointConfig>,
-    /// Of paths to other hosts, and of those within this one.
+    /// By [`path_index`].
     server: [Arc<ServerConfig>; 2],
     transport: [Arc<TransportConfig>; 2],
     streams_max: u32,
@@ -108,15 +108,12 @@ impl Settings {
     pub fn new(config: &Config, identity: &Identity) -> Result<Self, TlsCredentialsError> {
         let crypto = QuicServerConfig::try_from(identity.quic_listener())
             .map_err(|_| TlsCredentialsError::NoInitialSuite)?;
-        let mut probing = transport(config);
-        probing.mtu_discovery_config(Some(discovery()));
-        let mut loopback = transport(config);
-        // Of the first flights, only a listener's is longer than 1,200 bytes, which knows what the dialer
-        // takes.
-        loopback
-            .initial_mtu(MTU_LOOPBACK)
-            .mtu_discovery_config(None);
-        let transport = [probing, loopback].map(Arc::new);
+        let probed = transport(config, MTU_MAX);
+        let mut loopback = transport(config, MTU_LOOPBACK);
+        // Before it knows what the other side takes, none sends more than 1,200 bytes: a listener knows
+        // it from the first flight, and that of a dialer is shorter.
+        loopback.initial_mtu(MTU_LOOPBACK);
+        let transport = [probed, loopback].map(Arc::new);
         let mut server = ServerConfig::with_crypto(Arc::new(crypto));
         server
             .max_incoming(INCOMING_MAX)
@@ -152,7 +149,7 @@ impl Settings {
 
     /// Returns the settings of a connection from `remote`.
     pub fn accepting(&self, remote: IpAddr) -> Arc<ServerConfig> {
-        Arc::clone(&self.server[path(remote)])
+        Arc::clone(&self.server[path_index(remote)])
     }
 
     /// Returns the settings of a connection to `target`, and the reason for a refusal of ours.
@@ -168,7 +165,7 @@ impl Settings {
             .map_err(|_| TlsCredentialsError::NoInitialSuite)?;
         let mut client = ClientConfig::new(Arc::new(crypto));
         client
-            .transport_config(Arc::clone(&self.transport[path(target.remote.ip())]))
+            .transport_config(Arc::clone(&self.transport[path_index(target.remote.ip())]))
             // Tokens spare a round trip to listeners that ask for it, and link connections.
             .token_store(Arc::new(NoneTokenStore));
         Ok((client, dialer))
@@ -187,8 +184,8 @@ impl Settings {
     }
 }
 
-/// Returns the place of the settings of paths to `remote`.
-fn path(remote: IpAddr) -> usize {
+/// Returns 0 for a path to another host, 1 for one over loopback.
+fn path_index(remote: IpAddr) -> usize {
     usize::from(remote.to_canonical().is_loopback())
 }
 
@@ -201,16 +198,12 @@ const fn streams_at_first(max: u32) -> u32 {
     }
 }
 
-/// The first probe is for the maximum, as a binary search would not get there.
-fn discovery() -> MtuDiscoveryConfig {
+fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
+    // Such that the first probe is for the maximum, as a binary search would not get there.
     let mut discovery = MtuDiscoveryConfig::default();
     discovery
-        .upper_bound(MTU_MAX)
-        .minimum_change((MTU_MAX - MTU_MIN) / 2 + 1);
-    discovery
-}
-
-fn transport(config: &Config) -> TransportConfig {
+        .upper_bound(mtu_max)
+        .minimum_change((mtu_max - MTU_MIN) / 2 + 1);
     let mut transport = TransportConfig::default();
     transport
         .max_idle_timeout(IdleTimeout::try_from(config.idle_timeout).ok())
@@ -221,6 +214,7 @@ fn transport(config: &Config) -> TransportConfig {
         .receive_window(Window::first(config.connection_window).into())
         .send_window(SEND_WINDOW_MIN)
         .datagram_receive_buffer_size(None)
+        .mtu_discovery_config(Some(discovery))
         .congestion_controller_factory(Arc::new(Congestion::default()));
     transport
 }

@@ -20,7 +20,7 @@ impl Default for Congestion {
     }
 }
 
-/// Bytes in flight on a new path (RFC 9002, section 7.2), where two datagrams are no more.
+/// Bytes in flight on a new path (RFC 9002, section 7.2); two of the longest datagrams fit.
 const INITIAL_WINDOW: u64 = 14_720;
 
 impl ControllerFactory for Congestion {

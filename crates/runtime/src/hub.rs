@@ -90,7 +90,8 @@ struct ReadyList {
 /// Connects the I/O threads to one JavaScript environment.
 pub struct Hub {
     ready: Mutex<ReadyList>,
-    /// Set by the first producer after a drain, cleared by the drain before it takes the list.
+    /// Set by the first producer after a drain, or by who is about to drain; cleared by the drain before it
+    /// takes the list.
     rung: AtomicBool,
     doorbell: Box<dyn Doorbell>,
     /// Received bytes in slots whose `readable` bit JavaScript has not seen yet.

@@ -134,9 +134,9 @@ pub enum Record {
     Completion {
         /// The request.
         request: u32,
-        /// It was a dial without failures, whose connection has been announced: its outcome adds
-        /// nothing, and is dropped by the next drain.
-        is_dialled: bool,
+        /// It has made a connection, without failures to report: its outcome adds nothing, and is dropped
+        /// by the next drain.
+        is_empty: bool,
     },
     /// A listener has ended.
     ListenerClosed {

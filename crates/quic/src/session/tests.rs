@@ -302,7 +302,7 @@ fn datagrams_are_as_long_as_the_path_carries() {
 }
 
 #[test]
-fn within_a_host_datagrams_are_long_without_a_probe() {
+fn over_loopback_datagrams_are_long_without_a_probe() {
     let mut pair = Pair::new(&Config::default());
     for end in [&mut pair.dialer, &mut pair.listener] {
         end.address.set_ip(Ipv4Addr::LOCALHOST.into());

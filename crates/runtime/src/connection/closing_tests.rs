@@ -70,6 +70,22 @@ fn a_closing_connection_delivers_bytes_accepted_by_closed_streams() {
 }
 
 #[test]
+fn a_flush_that_sends_a_close_wakes_the_driver_whatever_it_waits_for() {
+    // The driver is armed for an earlier time than that of the close.
+    let limits = Limits {
+        keepalive_interval: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let mut live = Live::with(limits, Limits::default());
+    live.settle();
+    let kicks = |live: &Live| live.dialer.connection.hub.stats.kicks.get();
+    let before = kicks(&live);
+    close(&mut live.dialer, CloseManner::Orderly);
+    live.dialer.environment.flush();
+    assert_eq!(kicks(&live), before + 1);
+}
+
+#[test]
 fn open_streams_are_reset_at_once_while_others_deliver() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();

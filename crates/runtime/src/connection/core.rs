@@ -150,7 +150,11 @@ impl Core {
         Flushed {
             sealed: sent.sealed,
             // Only the driver can deliver events that the muxer holds back.
-            needs_driver: sent.is_cut || waits || sooner || self.link.has_events(),
+            needs_driver: sent.is_cut
+                || waits
+                || sooner
+                || self.life.is_closing()
+                || self.link.has_events(),
             has_ended: false,
         }
     }

@@ -69,7 +69,7 @@ impl Connection {
 
     /// Ends the connection and all its streams, and queues the notifications for JavaScript.
     ///
-    /// Blocks on the lock: an inline writer holds it for at most one system call.
+    /// Blocks on the lock: an inline writer holds it for a flush.
     pub(crate) fn finish(self: &Arc<Self>, fault: ConnectionFault) {
         let ended = self.core.lock().end(self, fault);
         *self.waker.lock() = None;

@@ -74,7 +74,8 @@ pub(super) struct Life {
     goaway_queued: bool,
     /// Code of the remote's GoAway.
     remote_goaway: Option<u32>,
-    /// Fault of a turn on JavaScript's thread, with which the driver ends the connection.
+    /// Fault of a turn on JavaScript's thread, with which the driver ends the connection, unless that turn
+    /// has.
     fault: Option<ConnectionFault>,
     ended: bool,
 }

@@ -247,7 +247,12 @@ impl Connection {
         }
         // The holder of the lock may be about to send.
         let core = self.core.try_lock();
-        core.is_none_or(|mut core| core.has_unsent(self.now()))
+        let has_unsent = core.is_none_or(|mut core| core.has_unsent(self.now()));
+        // A flush that has found the lock taken leaves the rest to its holder.
+        if self.dirty.load(Ordering::SeqCst) {
+            self.kick();
+        }
+        has_unsent
     }
 
     /// Returns whether the core lock is free.

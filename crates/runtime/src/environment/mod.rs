@@ -49,8 +49,8 @@ pub struct Environment {
     objects: Registry<Object>,
     /// Handles reported closed by the last drain.
     reported_closed: Vec<Handle>,
-    /// Dials of which it reported that nothing need be taken.
-    reported_dials: Vec<u32>,
+    /// Commands that it reported as ended with nothing to take.
+    reported_empty: Vec<u32>,
     outcomes: HashMap<u32, Outcome>,
     /// Attempts of dials with reported failures, until the outcome is taken.
     attempts: HashMap<u32, Arc<Attempts>>,
@@ -64,7 +64,7 @@ impl Environment {
             hub,
             objects: Registry::default(),
             reported_closed: Vec::new(),
-            reported_dials: Vec::new(),
+            reported_empty: Vec::new(),
             outcomes: HashMap::new(),
             attempts: HashMap::new(),
             tick: Tick::default(),
@@ -109,7 +109,7 @@ impl Environment {
         for handle in std::mem::take(&mut self.reported_closed) {
             self.objects.remove(handle);
         }
-        for request in std::mem::take(&mut self.reported_dials) {
+        for request in std::mem::take(&mut self.reported_empty) {
             self.outcomes.remove(&request);
         }
         self.hub.stats.drains.add(1);
@@ -178,16 +178,13 @@ impl Environment {
                 self.attempts.insert(request, attempts);
             }
             Ready::Completion(Completion { request, outcome }) => {
-                let is_dialled =
+                let is_empty =
                     matches!(outcome, Outcome::Dialled(_)) && !self.attempts.contains_key(&request);
-                if is_dialled {
-                    self.reported_dials.push(request);
+                if is_empty {
+                    self.reported_empty.push(request);
                 }
                 self.outcomes.insert(request, outcome);
-                emit(Record::Completion {
-                    request,
-                    is_dialled,
-                });
+                emit(Record::Completion { request, is_empty });
             }
             Ready::GateQuestions { node } => emit(Record::GateQuestions { node }),
             Ready::HttpRequests { node } => emit(Record::HttpRequests { node }),

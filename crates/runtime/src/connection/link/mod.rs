@@ -253,8 +253,8 @@ impl Link {
         either!(self, link => link.is_flushed())
     }
 
-    /// Returns whether all output of a connection is flushed that need not wait for the remote then, as
-    /// for one over a byte pipe the driver does.
+    /// Returns whether the connection can end with its flush: the close of QUIC is sent. Over a byte pipe
+    /// the driver waits for the remote.
     pub(super) const fn ends_when_flushed(&self) -> bool {
         matches!(self, Self::Quic(quic) if quic.is_flushed())
     }

@@ -330,8 +330,9 @@ impl Quic {
         self.next_deadline()
     }
 
-    /// Handles what is received of an ended connection: our close is the answer, unless it cannot have
-    /// arrived yet (RFC 9000, section 10.2.1).
+    /// Handles what is received of an ended connection: our close is the answer (RFC 9000, section 10.2.1).
+    /// What comes within a round trip was sent before it arrived; if it is lost, the remote repeats what it
+    /// sends, or finds out by its idle timeout.
     ///
     /// # Errors
     /// The endpoint has failed.
