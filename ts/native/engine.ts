@@ -45,6 +45,9 @@ const DRAINS_MAX = 64
 const TURN_POINTS = 256
 const POINT_SHIFT = 14
 
+// Instead of queueMicrotask, which creates an async resource per call.
+const RESOLVED = Promise.resolve()
+
 /** The result of a command that has made a connection, which says everything. */
 const EMPTY: CommandResult = Object.freeze({ code: 0 })
 
@@ -147,11 +150,17 @@ export class Engine {
 
   #draining = false
   #batch = 0
+  // Whether promise reactions to what has opened in the batch have run: the first ticks end before them.
+  #hasReacted = true
   #dispatched = 0
   #budget = TURN_POINTS
   #deferred = new Set<StreamSink>()
   #nextRequest = 1
   #refs = 0
+
+  readonly #reacted = (): void => {
+    this.#hasReacted = true
+  }
 
   readonly #turn = (): void => {
     this.#budget = TURN_POINTS
@@ -232,14 +241,15 @@ export class Engine {
     this.#dispatchAll()
   }
 
-  /**
-   * Sends the output of a tick; the end of a connection that this causes is dispatched at once. It is part of the last
-   * batch, as promise reactions to that may not have run.
-   */
+  /** Sends the output of a tick; the end of a connection that this causes is dispatched at once. */
   #endTick(): void {
     // A drain that is running would not see what a flush leaves to a drain.
     if (this.#draining) this.hot.flush()
-    else if (this.hot.flushBeforeDrain() !== 0) this.#dispatchAll()
+    else if (this.hot.flushBeforeDrain() !== 0) {
+      // Otherwise it is part of the last batch.
+      if (this.#hasReacted) this.#batch += 1
+      this.#dispatchAll()
+    }
   }
 
   #dispatchAll(): void {
@@ -254,6 +264,7 @@ export class Engine {
       setImmediate(() => this.drain())
     } finally {
       this.#draining = false
+      if (!this.#hasReacted) void RESOLVED.then(this.#reacted)
     }
   }
 
@@ -298,6 +309,7 @@ export class Engine {
         this.#streams[index]?.onOutgoing()
         return
       case RecordKind.streamNegotiated:
+        this.#hasReacted = false
         this.#streams[index]?.onNegotiated(a, b)
         return
       case RecordKind.streamReset:
@@ -307,6 +319,7 @@ export class Engine {
         this.#answer(handle as StreamHandle, a)
         return
       case RecordKind.connectionOpened:
+        this.#hasReacted = false
         this.#nodes.get(a)?.onConnectionOpened(handle as ConnectionHandle, b as RequestId | 0)
         return
       case RecordKind.connectionGoingAway:

@@ -108,11 +108,16 @@ impl Settings {
     pub fn new(config: &Config, identity: &Identity) -> Result<Self, TlsCredentialsError> {
         let crypto = QuicServerConfig::try_from(identity.quic_listener())
             .map_err(|_| TlsCredentialsError::NoInitialSuite)?;
-        let probed = transport(config, MTU_MAX);
-        let mut loopback = transport(config, MTU_LOOPBACK);
+        let mut probed = transport(config);
+        probed.mtu_discovery_config(Some(discovery()));
+        let mut loopback = transport(config);
         // Before it knows what the other side takes, none sends more than 1,200 bytes: a listener knows
         // it from the first flight, and that of a dialer is shorter.
-        loopback.initial_mtu(MTU_LOOPBACK);
+        let mut rediscovery = MtuDiscoveryConfig::default();
+        rediscovery.upper_bound(MTU_LOOPBACK);
+        loopback
+            .initial_mtu(MTU_LOOPBACK)
+            .mtu_discovery_config(Some(rediscovery));
         let transport = [probed, loopback].map(Arc::new);
         let mut server = ServerConfig::with_crypto(Arc::new(crypto));
         server
@@ -198,12 +203,16 @@ const fn streams_at_first(max: u32) -> u32 {
     }
 }
 
-fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
-    // Such that the first probe is for the maximum, as a binary search would not get there.
+/// The first probe is for the maximum, as a binary search would not get there.
+fn discovery() -> MtuDiscoveryConfig {
     let mut discovery = MtuDiscoveryConfig::default();
     discovery
-        .upper_bound(mtu_max)
-        .minimum_change((mtu_max - MTU_MIN) / 2 + 1);
+        .upper_bound(MTU_MAX)
+        .minimum_change((MTU_MAX - MTU_MIN) / 2 + 1);
+    discovery
+}
+
+fn transport(config: &Config) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_idle_timeout(IdleTimeout::try_from(config.idle_timeout).ok())
@@ -214,7 +223,6 @@ fn transport(config: &Config, mtu_max: u16) -> TransportConfig {
         .receive_window(Window::first(config.connection_window).into())
         .send_window(SEND_WINDOW_MIN)
         .datagram_receive_buffer_size(None)
-        .mtu_discovery_config(Some(discovery))
         .congestion_controller_factory(Arc::new(Congestion::default()));
     transport
 }

@@ -75,6 +75,14 @@ impl End {
         }
     }
 
+    /// Makes a listener that takes no datagrams of more than `bytes`.
+    pub(crate) fn take_at_most(&mut self, bytes: u16) {
+        let mut config = (*self.settings.endpoint()).clone();
+        config.max_udp_payload_size(bytes).expect("1,200 or more");
+        let server = Some(self.settings.listener());
+        self.endpoint = Endpoint::new(Arc::new(config), server, true, None);
+    }
+
     pub(crate) fn session(&mut self) -> &mut Session {
         self.session.as_mut().expect("a connection")
     }

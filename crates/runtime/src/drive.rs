@@ -124,8 +124,8 @@ async fn end(connection: &Arc<Connection>, fault: ConnectionFault, ours: bool) {
     }
 }
 
-/// Answers late datagrams of the remote of an ended QUIC connection, but those that crossed its close, until it has certainly read the end
-/// or its time is up.
+/// Answers late datagrams of the remote of an ended QUIC connection, but those that crossed its close,
+/// until it has certainly read the end or its time is up.
 pub(crate) async fn linger(connection: &Connection, epoch: Instant) {
     if let Socket::Pipe(_) = connection.socket() {
         return;

@@ -302,17 +302,21 @@ fn datagrams_are_as_long_as_the_path_carries() {
 }
 
 #[test]
-fn over_loopback_datagrams_are_long_without_a_probe() {
-    let mut pair = Pair::new(&Config::default());
-    for end in [&mut pair.dialer, &mut pair.listener] {
-        end.address.set_ip(Ipv4Addr::LOCALHOST.into());
-    }
-    pair.dial(None);
-    pair.run(SECOND, |_| false);
-    for end in [&mut pair.dialer, &mut pair.listener] {
-        let connection = &end.session().connection;
-        assert_eq!(connection.current_mtu(), 4_096);
-        assert_eq!(connection.stats().path.sent_plpmtud_probes, 0);
+fn over_loopback_datagrams_are_as_long_as_the_remote_takes_without_a_probe() {
+    // That of rust-libp2p.
+    for taken in [4_096, 1_472] {
+        let mut pair = Pair::new(&Config::default());
+        pair.listener.take_at_most(taken);
+        for end in [&mut pair.dialer, &mut pair.listener] {
+            end.address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        pair.dial(None);
+        pair.run(SECOND, |_| false);
+        for (end, mtu) in [(&mut pair.dialer, taken), (&mut pair.listener, 4_096)] {
+            let connection = &end.session().connection;
+            assert_eq!(connection.current_mtu(), mtu);
+            assert_eq!(connection.stats().path.sent_plpmtud_probes, 0);
+        }
     }
 }
 

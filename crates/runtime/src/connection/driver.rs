@@ -90,7 +90,7 @@ impl Connection {
     }
 
     /// Returns whether work or readability was signalled that the last lock holder may have missed.
-    fn has_events(&self) -> bool {
+    pub(super) fn has_events(&self) -> bool {
         self.dirty.load(Ordering::SeqCst) || self.unread.load(Ordering::SeqCst)
     }
 

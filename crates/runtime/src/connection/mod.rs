@@ -42,7 +42,7 @@ use crate::resources::{
 use crate::slot::{Proposals, StreamSlot};
 use crate::socket::{Route, Socket};
 use crate::stats::Traffic;
-use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Instant, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Instant, Mutex, Ordering, fence};
 
 use self::core::Core;
 pub use self::facts::{Direction, Facts, StageTimes};
@@ -246,10 +246,14 @@ impl Connection {
             return true;
         }
         // The holder of the lock may be about to send.
-        let core = self.core.try_lock();
-        let has_unsent = core.is_none_or(|mut core| core.has_unsent(self.now()));
-        // A flush that has found the lock taken leaves the rest to its holder.
-        if self.dirty.load(Ordering::SeqCst) {
+        let Some(mut core) = self.core.try_lock() else {
+            return true;
+        };
+        let has_unsent = core.has_unsent(self.now());
+        drop(core);
+        fence(Ordering::SeqCst);
+        // Whoever has found the lock taken leaves the rest to its holder.
+        if self.has_events() || self.driver_waits.load(Ordering::SeqCst) {
             self.kick();
         }
         has_unsent
