@@ -49,20 +49,26 @@ impl Tick {
         busy_poll
     }
 
+    /// Leaves the tick's output to the I/O threads.
+    pub(crate) fn hand_over(&mut self) {
+        for connection in self.touched.drain(..) {
+            connection.flush_later();
+        }
+    }
+
     /// Sends the tick's output: inline if there is little of it, else on the I/O threads. Returns whether
     /// a connection has ended with it.
     pub(crate) fn flush(&mut self) -> bool {
-        let mut has_ended = false;
         let bytes = std::mem::take(&mut self.bytes);
-        let inline = self.touched.len() <= INLINE_CONNECTIONS_MAX && bytes <= INLINE_BYTES_MAX;
+        if self.touched.len() > INLINE_CONNECTIONS_MAX || bytes > INLINE_BYTES_MAX {
+            self.hand_over();
+            return false;
+        }
+        let mut has_ended = false;
         for connection in self.touched.drain(..) {
-            if inline {
-                contained(&connection, || {
-                    has_ended |= connection.flush_inline(&mut self.scratch);
-                });
-            } else {
-                connection.flush_later();
-            }
+            contained(&connection, || {
+                has_ended |= connection.flush_inline(&mut self.scratch);
+            });
         }
         has_ended
     }

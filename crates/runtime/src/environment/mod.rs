@@ -378,6 +378,8 @@ impl Environment {
 
 impl Drop for Environment {
     fn drop(&mut self) {
+        // A close that was requested in this tick, above all.
+        self.tick.hand_over();
         self.hub.close();
     }
 }
