@@ -223,6 +223,17 @@ test('refuses invalid addresses', (t) => {
   }
 })
 
+test('the latest addresses are parsed once, unless they are long', (t) => {
+  const first = parseAddress(HOST)
+  t.is(parseAddress(HOST), first)
+  for (let port = 1; port <= 128; port += 1) parseAddress(`/ip4/10.0.0.1/tcp/${port}`)
+  t.not(parseAddress(HOST), first)
+  t.deepEqual(parseAddress(HOST), first)
+  const long = `/dns4/${'a'.repeat(63)}${'.a'.repeat(95)}/tcp/1`
+  t.true(long.length > 256)
+  t.not(parseAddress(long), parseAddress(long))
+})
+
 test('an IPv4-mapped IPv6 address is normalised to IPv4', (t) => {
   for (const given of [
     '/ip6/::ffff:10.0.0.1/tcp/9',

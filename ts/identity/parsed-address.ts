@@ -7,7 +7,6 @@
 import type { Component } from '@multiformats/multiaddr'
 import { misuse } from '../base/arguments.ts'
 import { lazyModule } from '../base/lazy-module.ts'
-import { memoized } from '../base/memo.ts'
 import type { NativeTransportName, TransportName } from '../constants.ts'
 import { InvalidParametersError } from '../errors.ts'
 import type { AddrLike } from './address.ts'
@@ -47,17 +46,32 @@ const RELAY_PART = /\/p2p-circuit(?:\/|$)/
 const { url } = import.meta
 const loadRefusals = lazyModule<typeof import('./address-refusal.ts')>(url, './address-refusal')
 
-/** Addresses that are remembered: one is parsed several times for a dial, and a peer is dialled again. */
+/** Addresses remembered, as each is parsed several times for a dial and may be dialled again; and their length. */
 const REMEMBERED_MAX = 128
+const REMEMBERED_LENGTH_MAX = 256
+
+/** By the text that was given, oldest first. */
+const remembered = new Map<string, ParsedAddress>()
 
 const NO_NAMES = 'listen on an address of this host'
 
 /** Parses an address. Throws `InvalidParametersError` if it is malformed. */
 export function parseAddress(addr: AddrLike): ParsedAddress {
-  return parseText(textOf(addr))
+  const given = textOf(addr)
+  const known = remembered.get(given)
+  if (known !== undefined) return known
+  const parsed = parseText(given)
+  if (given.length <= REMEMBERED_LENGTH_MAX) {
+    if (remembered.size === REMEMBERED_MAX) {
+      const [oldest = ''] = remembered.keys()
+      remembered.delete(oldest)
+    }
+    remembered.set(given, parsed)
+  }
+  return parsed
 }
 
-const parseText = memoized((given: string): ParsedAddress => {
+function parseText(given: string): ParsedAddress {
   const match = PEER_PART.exec(given)
   const placed = placedText(match === null ? given : given.slice(0, match.index))
   // The common forms are parsed without loading a package.
@@ -71,7 +85,7 @@ const parseText = memoized((given: string): ParsedAddress => {
     transport: place.transport,
     refusal: undefined
   }
-}, REMEMBERED_MAX)
+}
 
 /** Returns the reason why an address cannot be dialled; undefined if it can. */
 export function dialRefusal({ place, refusal }: ParsedAddress): Refusal | undefined {
