@@ -25,7 +25,7 @@ import type {
   RequestId,
   StreamHandle
 } from './handles.ts'
-import { Outbox, type Sender } from './outbox.ts'
+import { Outbox, RESOLVED, type Sender } from './outbox.ts'
 import { ProtocolNames } from './protocol-names.ts'
 import {
   FLAG_EMPTY,
@@ -44,9 +44,6 @@ const DRAINS_MAX = 64
 // a thousand of them in a row.
 const TURN_POINTS = 256
 const POINT_SHIFT = 14
-
-// Instead of queueMicrotask, which creates an async resource per call.
-const RESOLVED = Promise.resolve()
 
 /** The result of a command that has made a connection, which says everything. */
 const EMPTY: CommandResult = Object.freeze({ code: 0 })
@@ -246,7 +243,7 @@ export class Engine {
     // A drain that is running would not see what a flush leaves to a drain.
     if (this.#draining) this.hot.flush()
     else if (this.hot.flushBeforeDrain() !== 0) {
-      // Otherwise it is part of the last batch.
+      // As long as reactions to the last batch are due, it is part of that.
       if (this.#hasReacted) this.#batch += 1
       this.#dispatchAll()
     }

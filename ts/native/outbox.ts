@@ -28,8 +28,8 @@ export type Order = (typeof Order)[keyof typeof Order]
 
 const ROW_WORDS = 3
 
-// Instead of queueMicrotask, which creates an async resource per call.
-const RESOLVED = Promise.resolve()
+/** Its reactions take the place of queueMicrotask, which creates an async resource per call. */
+export const RESOLVED = Promise.resolve()
 
 /** Staged writes of one tick. */
 export class Outbox {

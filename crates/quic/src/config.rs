@@ -59,8 +59,8 @@ pub(crate) const STREAMS_AT_FIRST: u32 = 64;
 /// Largest datagram that a path may carry: an Ethernet frame without the headers of IPv6 and UDP.
 const MTU_MAX: u16 = 1_452;
 
-/// Datagrams over loopback, whose interfaces carry 16 KiB at least: they are this long from the start, as a
-/// probe of each side would be a tenth of the time of a handshake.
+/// Datagrams over loopback, whose interfaces carry 16 KiB at least: they are this long from the start, as the
+/// probes of both sides would be a tenth of the CPU time of a handshake.
 const MTU_LOOPBACK: u16 = 4 << 10;
 
 /// What every path carries (RFC 9000, section 14).

@@ -74,8 +74,8 @@ pub(super) struct Life {
     goaway_queued: bool,
     /// Code of the remote's GoAway.
     remote_goaway: Option<u32>,
-    /// Fault of a turn on JavaScript's thread, with which the driver ends the connection, unless that turn
-    /// has.
+    /// Fault of a turn on JavaScript's thread, with which the driver ends the connection unless that turn
+    /// has ended it.
     fault: Option<ConnectionFault>,
     ended: bool,
 }
