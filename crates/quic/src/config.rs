@@ -110,11 +110,12 @@ impl Settings {
             .map_err(|_| TlsCredentialsError::NoInitialSuite)?;
         let mut probed = transport(config);
         probed.mtu_discovery_config(Some(discovery()));
+        // Nothing is left to probe, unless such datagrams are lost.
+        let mut rediscovery = MtuDiscoveryConfig::default();
+        rediscovery.upper_bound(MTU_LOOPBACK);
         let mut loopback = transport(config);
         // Before it knows what the other side takes, none sends more than 1,200 bytes: a listener knows
         // it from the first flight, and that of a dialer is shorter.
-        let mut rediscovery = MtuDiscoveryConfig::default();
-        rediscovery.upper_bound(MTU_LOOPBACK);
         loopback
             .initial_mtu(MTU_LOOPBACK)
             .mtu_discovery_config(Some(rediscovery));
